@@ -1,0 +1,3 @@
+//! The life of a request, top to bottom.
+
+pub mod settings;

@@ -1,0 +1,254 @@
+//! The tables: a condition on a measure over a span, and what follows from it.
+//!
+//! A row gives one of three verdicts. Too little evidence is its own answer: it
+//! neither advances nor reverses, and says how much is missing.
+
+use std::time::Duration;
+
+/// One row of the reversal table or of the alert table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rule {
+    /// Its name in status, metrics, journal and logs; unique over both tables.
+    pub name: String,
+    /// What it looks at.
+    pub measure: Measure,
+    /// Which side of the threshold is bad.
+    pub side: Side,
+    /// In the measure's own unit (see [`Unit`]): a share as 0..=1, a time in
+    /// milliseconds, else a plain number.
+    pub threshold: f64,
+    /// The trailing span it looks over.
+    pub over: Duration,
+    /// What follows when it trips.
+    pub action: Action,
+    /// How long the condition must stand before it trips.
+    pub hold_for: Duration,
+    /// Distinct calls without which there is no verdict.
+    pub calls_min: u32,
+    /// Distinct failed calls without which a rate does not trip.
+    pub failed_min: u32,
+    /// The sequential test beside the window; None switches it off.
+    pub early: Option<Early>,
+    /// Alert rows: how urgent. Shown, and used by notices later.
+    pub priority: Option<Priority>,
+    /// Alert rows: channels to tell.
+    pub to: Vec<String>,
+}
+
+/// Settings of the sequential test.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Early {
+    /// Mean number of calls to a false alarm while the rate is at the threshold.
+    pub false_alarm: f64,
+}
+
+/// Which side of the threshold is bad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Trips when the value is greater than the threshold.
+    Above,
+    /// Trips when the value is less than the threshold.
+    Below,
+}
+
+/// What follows when a rule trips.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Tell people.
+    Alert,
+    /// Stop advancing.
+    Hold,
+    /// Everything to legacy, latched.
+    Reverse,
+}
+
+/// How urgent an alert is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    /// Worth a look.
+    Low,
+    /// Worth a look today.
+    Medium,
+    /// Worth a look now.
+    High,
+    /// Worth waking somebody.
+    Critical,
+}
+
+/// What a rule can look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Measure {
+    /// Share of call voices that failed.
+    ErrorRate,
+    /// Mean response time of voice webhooks.
+    ResponseTimeMean,
+    /// Its median.
+    ResponseTimeP50,
+    /// Its 95th percentile.
+    ResponseTimeP95,
+    /// Its 99th percentile.
+    ResponseTimeP99,
+    /// Share of mature calls whose caller hung up before being served.
+    AbandonmentRate,
+    /// Share of speech results that were not empty.
+    SpeechRecognitionRate,
+    /// Calls begun and not ended.
+    ConcurrentCalls,
+    /// Calls begun in the last hour.
+    CallsPerHour,
+    /// Critical errors reported from outside.
+    CriticalErrors,
+    /// Complaints reported from outside.
+    Complaints,
+    /// Incidents reported from outside.
+    Incidents,
+    /// A gauge reported from outside: share of memory in use.
+    MemoryUsed,
+    /// A gauge reported from outside: share of processor in use.
+    CpuUsed,
+    /// 1 when every voice webhook of the span went without any answer.
+    BackendDown,
+}
+
+/// The unit a measure's value and threshold are in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// 0..=1, written `"5%"`.
+    Share,
+    /// Milliseconds, written `"800ms"` or `"3s"`.
+    Millis,
+    /// A plain number.
+    Number,
+}
+
+impl Measure {
+    /// Every measure.
+    pub const ALL: [Self; 15] = [
+        Self::ErrorRate,
+        Self::ResponseTimeMean,
+        Self::ResponseTimeP50,
+        Self::ResponseTimeP95,
+        Self::ResponseTimeP99,
+        Self::AbandonmentRate,
+        Self::SpeechRecognitionRate,
+        Self::ConcurrentCalls,
+        Self::CallsPerHour,
+        Self::CriticalErrors,
+        Self::Complaints,
+        Self::Incidents,
+        Self::MemoryUsed,
+        Self::CpuUsed,
+        Self::BackendDown,
+    ];
+
+    /// The word for it in configuration, status and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ErrorRate => "error_rate",
+            Self::ResponseTimeMean => "response_time_mean",
+            Self::ResponseTimeP50 => "response_time_p50",
+            Self::ResponseTimeP95 => "response_time_p95",
+            Self::ResponseTimeP99 => "response_time_p99",
+            Self::AbandonmentRate => "abandonment_rate",
+            Self::SpeechRecognitionRate => "speech_recognition_rate",
+            Self::ConcurrentCalls => "concurrent_calls",
+            Self::CallsPerHour => "calls_per_hour",
+            Self::CriticalErrors => "critical_errors",
+            Self::Complaints => "complaints",
+            Self::Incidents => "incidents",
+            Self::MemoryUsed => "memory_used",
+            Self::CpuUsed => "cpu_used",
+            Self::BackendDown => "backend_down",
+        }
+    }
+
+    /// The measure of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|measure| measure.name() == name)
+    }
+
+    /// The unit of its value.
+    pub const fn unit(self) -> Unit {
+        match self {
+            Self::ErrorRate
+            | Self::AbandonmentRate
+            | Self::SpeechRecognitionRate
+            | Self::MemoryUsed
+            | Self::CpuUsed => Unit::Share,
+            Self::ResponseTimeMean
+            | Self::ResponseTimeP50
+            | Self::ResponseTimeP95
+            | Self::ResponseTimeP99 => Unit::Millis,
+            Self::ConcurrentCalls
+            | Self::CallsPerHour
+            | Self::CriticalErrors
+            | Self::Complaints
+            | Self::Incidents
+            | Self::BackendDown => Unit::Number,
+        }
+    }
+
+    /// `calls_min` where a row does not say: 20 for rates and means, 200 for p95,
+    /// 1000 for p99, none for counts and gauges.
+    pub const fn calls_min(self) -> u32 {
+        match self {
+            Self::ErrorRate
+            | Self::AbandonmentRate
+            | Self::SpeechRecognitionRate
+            | Self::ResponseTimeMean
+            | Self::ResponseTimeP50 => 20,
+            Self::ResponseTimeP95 => 200,
+            Self::ResponseTimeP99 => 1000,
+            _ => 0,
+        }
+    }
+}
+
+/// What a row says now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Enough evidence, and the condition is not met.
+    Pass,
+    /// The condition is met with enough evidence.
+    Trip,
+    /// Too little evidence to say.
+    Inconclusive,
+}
+
+impl Verdict {
+    /// The word for it in status and API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Trip => "trip",
+            Self::Inconclusive => "inconclusive",
+        }
+    }
+}
+
+/// One row's evaluation, everything needed to explain it a year later.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// The rule's name.
+    pub rule: String,
+    /// Value for new in the measure's unit; None without any sample.
+    pub value: Option<f64>,
+    /// The threshold it is held against.
+    pub threshold: f64,
+    /// Legacy's value over the same span.
+    pub legacy: Option<f64>,
+    /// Distinct calls (or events) behind the value.
+    pub samples: u64,
+    /// Distinct failed calls among them, where the measure is a rate.
+    pub failed: u64,
+    /// Evidence of the sequential test as a share of what trips: 1.0 trips.
+    pub early: Option<f64>,
+    /// What it says.
+    pub verdict: Verdict,
+    /// At the traffic of the last span the row cannot reach its minimum.
+    pub blind: bool,
+    /// It would trip, but legacy is as bad; or one tenant is all of the evidence.
+    pub withheld: Option<&'static str>,
+    /// In words, for people: `"7 of 31 calls failed (22.6 %), the table allows 10 %"`.
+    pub because: String,
+}

@@ -1,0 +1,127 @@
+//! Where a new call goes: flags, lists, hash, bucket, backend, and because.
+//!
+//! A pure function of the snapshot and what the webhook said. The same tenant
+//! under the same snapshot always lands on the same side, and raising the
+//! percentage never takes a tenant back from new.
+
+pub mod tenants;
+
+use std::collections::HashSet;
+
+use crate::model::{Backend, Percentage};
+
+/// Everything that decides where a new call goes. Immutable; a change makes a
+/// new one with a higher generation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Split {
+    /// Rises by one with every change of placement; never falls.
+    pub generation: u64,
+    /// A reversal or a total rollback is in force: every new call to legacy,
+    /// whatever the lists and the percentage say.
+    pub latched: bool,
+    /// Off means legacy, before anything else is asked.
+    pub enabled: bool,
+    /// The share of buckets that go to new.
+    pub percentage: Percentage,
+    /// Tenants that go to new whatever their bucket.
+    pub enabled_tenants: HashSet<Box<str>>,
+    /// Tenants that go to legacy whatever else is said.
+    pub disabled_tenants: HashSet<Box<str>>,
+    /// What is hashed and how. Changing it moves callers.
+    pub scheme: Scheme,
+}
+
+/// What is hashed and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scheme {
+    /// Whose id is hashed.
+    pub by: By,
+    /// The hash function.
+    pub hash: Hash,
+}
+
+/// Whose id is hashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// All calls of a tenant go the same way.
+    Tenant,
+    /// Each call is drawn by itself.
+    Call,
+    /// All calls of one caller's number go the same way.
+    Caller,
+}
+
+/// The hash function behind a bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hash {
+    /// The applications' own: 31·h + unit over UTF-16 units in wrapping signed
+    /// 32-bit arithmetic, absolute value, modulo 100. Whole percentages only.
+    Java31,
+    /// XXH3 with a salt, modulo 10000: steps of 0.01 %.
+    Xxh3 {
+        /// A new salt draws new tenants.
+        salt: String,
+    },
+}
+
+/// Whose call it is, as far as the webhook and the tenant directory tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tenant<'a> {
+    /// The directory, or the key itself where there is none, names this tenant.
+    Known(&'a str),
+    /// There is a directory and it does not list the key.
+    Unlisted,
+    /// The webhook carries none of the route's tenant keys.
+    Missing,
+}
+
+/// What a placement is decided on.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// Whose call.
+    pub tenant: Tenant<'a>,
+    /// The provider's call id.
+    pub call: &'a str,
+    /// The caller's number in E.164, if the webhook tells.
+    pub caller: Option<&'a str>,
+}
+
+/// A backend and the reason for it, kept for every placement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placement {
+    /// Where the request goes.
+    pub backend: Backend,
+    /// Why.
+    pub because: Because,
+}
+
+/// Why a request went where it went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Because {
+    /// The call has its backend already.
+    Pinned,
+    /// A child leg follows its parent.
+    Inherited,
+    /// The backend started the call itself.
+    Claimed,
+    /// A reversal or total rollback is in force.
+    Latched,
+    /// The split is switched off.
+    Off,
+    /// The tenant is in `disabled_tenants`.
+    Disabled,
+    /// The tenant is in `enabled_tenants`.
+    Enabled,
+    /// The bucket decided.
+    Hashed,
+    /// The tenant directory does not list the key.
+    Unlisted,
+    /// The webhook names no tenant (or caller) to hash.
+    Unplaced,
+    /// A final or recording event of a call we do not know: no call is begun.
+    Late,
+    /// An unknown call whose first webhook carries results of earlier steps.
+    Orphan,
+    /// Not a webhook of a call at all, or of no route's protocol.
+    Unrecognized,
+}
