@@ -54,6 +54,8 @@ pub struct Answered {
     pub speech: Option<bool>,
     /// Routing generation under which the call was placed; 0 if unknown.
     pub generation: u64,
+    /// The call, if the webhook names one; for the access log.
+    pub call: Option<CallKey>,
 }
 
 /// Which webhooks somebody is waiting for.
