@@ -8,8 +8,8 @@ mod end;
 mod flags;
 mod moment;
 
-pub use flags::Flags;
 pub use end::Fate;
+pub use flags::Flags;
 pub use moment::Moment;
 
 use std::time::Duration;
@@ -141,12 +141,9 @@ impl Call {
         }
     }
 
-    /// Another webhook of the call came. True when an hour of the call began
-    /// with it, so that the pin on disk should learn that the call still lives.
-    pub fn step(&mut self, kind: EventKind, subject: &Subject<'_>, now: Tick) -> bool {
+    /// Another webhook of the call came.
+    pub fn step(&mut self, kind: EventKind, subject: &Subject<'_>, now: Tick) {
         let now = Moment::from(now);
-        let hour = Duration::from_secs(3600);
-        let before = self.began.whole(hour, self.seen);
         self.seen = self.seen.max(now);
         if kind == (EventKind::Progress { answered: true }) && self.answered == Moment::NEVER {
             self.answered = now;
@@ -154,7 +151,20 @@ impl Call {
         if self.tenant == TenantKey::NONE {
             self.tenant = tenant_key(subject);
         }
-        self.began.whole(hour, self.seen) != before
+    }
+
+    /// Should a file that kept `saved` learn what the call is now? So it should
+    /// when anything but a moment changed, and once in every hour that the
+    /// call still speaks, so that a restart does not take it for silent.
+    pub fn outdates(&self, saved: &Self) -> bool {
+        const HOUR: Duration = Duration::from_secs(3600);
+        let (now, then) = (self.pin(), saved.pin());
+        let same = Pin {
+            began: then.began,
+            seen: then.seen,
+            ..now
+        };
+        same != then || self.began.whole(HOUR, now.seen) != then.began.whole(HOUR, then.seen)
     }
 
     /// Its first voice webhook is about to leave for a backend. When the routing
@@ -164,10 +174,7 @@ impl Call {
         if self.flags.has(Flags::STARTED) {
             return None;
         }
-        self.flags = self
-            .flags
-            .with(Flags::STARTED)
-            .without(Flags::PROVISIONAL);
+        self.flags = self.flags.with(Flags::STARTED).without(Flags::PROVISIONAL);
         let follows = self.because == Because::Inherited;
         if follows || self.generation == short_generation(split.generation) {
             return None;
@@ -210,8 +217,7 @@ impl Call {
         let now = Moment::from(now);
         let minute = Duration::from_secs(60);
         let last = if failed { self.failed } else { self.good };
-        if last != Moment::NEVER
-            && self.began.whole(minute, last) == self.began.whole(minute, now)
+        if last != Moment::NEVER && self.began.whole(minute, last) == self.began.whole(minute, now)
         {
             return None;
         }
@@ -319,7 +325,11 @@ impl Call {
             tenant: self.tenant,
             generation: self.generation,
             began: self.began,
-            seen: if self.has_ended() { self.ended } else { self.seen },
+            seen: if self.has_ended() {
+                self.ended
+            } else {
+                self.seen
+            },
             ended: self.has_ended(),
             flags: self.flags,
             backend: self.backend,

@@ -18,6 +18,9 @@ impl Flags {
     /// The last document the caller got ends the call.
     pub const ENDS: Self = Self(1 << 5);
 
+    /// Nothing is known.
+    pub const NONE: Self = Self(0);
+
     const KNOWN: u8 = (1 << 6) - 1;
 
     /// The set with these in it.

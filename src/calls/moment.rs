@@ -22,8 +22,7 @@ impl Moment {
     /// The tick at whose tenth of a second it was; None for never. What happened
     /// before the clock's zero reads as zero.
     pub fn tick(self) -> Option<Tick> {
-        (self != Self::NEVER)
-            .then(|| Tick(u64::from(self.0).saturating_sub(BEFORE_ZERO) * MICROS))
+        (self != Self::NEVER).then(|| Tick(u64::from(self.0).saturating_sub(BEFORE_ZERO) * MICROS))
     }
 
     /// The time from `earlier` to here; zero if `earlier` is later.

@@ -86,7 +86,7 @@ fn an_entry_is_forty_bytes() {
 
 #[test]
 fn the_first_webhook_decides_where_and_why() {
-    use Because::{Hashed, Late, Latched, Orphan};
+    use Because::{Hashed, Latched, Late, Orphan};
     let last = EventKind::Final(over(FinalStatus::Completed, None, None));
     for (kind, because, latched_because, begins) in [
         (EventKind::Start, Hashed, Latched, true),
@@ -328,11 +328,16 @@ fn an_ended_call_is_remembered_for_half_an_hour_whatever_comes() {
 }
 
 #[test]
-fn a_long_call_asks_to_be_saved_again_every_hour() {
+fn a_change_and_every_hour_of_a_call_are_worth_saving() {
     let mut call = call(EventKind::Start);
-    assert!(!call.step(EventKind::Step, &SUBJECT, after(3599)));
-    assert!(call.step(EventKind::Step, &SUBJECT, after(3601)));
-    assert!(!call.step(EventKind::Step, &SUBJECT, after(3602)));
+    let saved = call;
+    call.step(EventKind::Step, &SUBJECT, after(3599));
+    assert!(!call.outdates(&saved), "only a moment moved");
+    call.step(EventKind::Step, &SUBJECT, after(3601));
+    assert!(call.outdates(&saved), "a restart would think it silent");
+    let saved = call;
+    call.heard(Some(false), SERVES, false, after(3602));
+    assert!(call.outdates(&saved), "served now");
 }
 
 #[test]

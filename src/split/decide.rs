@@ -142,7 +142,8 @@ impl Placement {
 }
 
 impl Because {
-    /// Every reason, for metrics that exist from the start.
+    /// Every reason, for metrics that exist from the start. The order is part of
+    /// the format of saved pins: new ones go last.
     pub const ALL: [Self; 13] = [
         Self::Pinned,
         Self::Inherited,
