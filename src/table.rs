@@ -1,6 +1,6 @@
 //! The call table: which backend every call in progress belongs to.
 //!
-//! One shared map over [`calls::Call`](crate::calls::Call), so that the second
+//! One shared map over [`calls::Call`], so that the second
 //! webhook of a call finds the first one's decision on whatever worker it lands.
 //! It is bounded (a full table evicts what is missed least), it expires (see
 //! [`Table::sweep`]) and it is saved as it changes (see [`pins`]).
@@ -9,11 +9,12 @@
 //! locks, and two of them taken by two threads in two orders would stand still.
 //! Under a guard only atomics and the queue of changed pins are touched.
 //!
-//! A key and its entry take 48 bytes, a control byte more; with shards between half
-//! full and full that is 56 to 112 bytes a call, and eviction or saving
-//! borrow 16 more for a moment.
+//! A key and its entry take 48 bytes and a control byte; with shards between half
+//! full and full that is 56 to 112 bytes a call (104 measured at a million
+//! calls, 120 while evicting).
 
 mod evict;
+mod keep;
 pub mod pins;
 mod seat;
 
@@ -30,8 +31,8 @@ use crate::document::Does;
 use crate::measure::{Ended, Voice};
 use crate::model::{Backend, CallKey, PerBackend, Tick};
 use crate::protocol::{CallEvent, EventKind, Final};
-use crate::split::{Because, Placement, Split, Subject};
-use pins::{Kept, PinRecord};
+use crate::split::{Split, Subject};
+use pins::PinRecord;
 use seat::Passed;
 
 /// Shards of the map. A million calls are 8000 a shard, so that sweeping or
@@ -40,10 +41,6 @@ const SHARDS: usize = 128;
 
 /// Entries for which room is made at the start; past it shards grow one by one.
 const RESERVED: usize = 1 << 18;
-
-/// Changed pins kept for a writer that does not come; past it the changes are
-/// let go and the writer is told to write the whole table.
-const QUEUE: usize = 1 << 16;
 
 /// Every call in progress.
 #[derive(Debug)]
@@ -265,41 +262,6 @@ impl Table {
         CallKey::new(call, self.seed)
     }
 
-    /// Moves the pins that changed since the last time into `into`.
-    pub fn drain_pins(&self, into: &mut Vec<PinRecord>) {
-        into.append(&mut self.changed.lock());
-    }
-
-    /// Takes in what a file kept. What it tells of a call replaces what an earlier
-    /// record told; what would be forgotten by now is forgotten.
-    fn restore(&self, record: &PinRecord, now: Tick) {
-        self.forget(record.key);
-        let moment = Moment::from(now);
-        let entry = match record.kept {
-            Kept::Alias { of, seen } if moment.since(seen) < IDLE + AFTER_END => {
-                Entry::Alias(Alias { of, seen })
-            }
-            Kept::Call(pin) if Call::restored(pin).fate(now) == Fate::Stays => {
-                Entry::Call(Call::restored(pin))
-            }
-            Kept::Alias { .. } | Kept::Call(_) => return,
-        };
-        self.enter(record.key, entry);
-    }
-
-    /// Every key, for a file of the whole table.
-    fn keys(&self) -> Vec<CallKey> {
-        self.map.iter().map(|place| *place.key()).collect()
-    }
-
-    fn record(&self, key: CallKey) -> Option<PinRecord> {
-        let entry = *self.map.get(&key)?;
-        Some(match entry {
-            Entry::Call(call) => PinRecord::call(key, &call),
-            Entry::Alias(alias) => PinRecord::alias(key, alias.of, alias.seen),
-        })
-    }
-
     /// Takes an entry out, with its count; false if it was not there.
     fn forget(&self, key: CallKey) -> bool {
         // The closure runs under the shard's lock, so the counts go with the entry.
@@ -433,36 +395,11 @@ impl Table {
             self.active[backend].fetch_sub(1, Ordering::Relaxed);
         }
     }
-
-    fn save(&self, record: PinRecord) {
-        let mut changed = self.changed.lock();
-        if changed.len() < QUEUE {
-            changed.push(record);
-        } else {
-            self.lost.store(true, Ordering::Relaxed);
-        }
-    }
 }
 
 /// Is a caller waiting for the answer?
 const fn waits(kind: EventKind) -> bool {
     matches!(kind, EventKind::Start | EventKind::Step)
-}
-
-impl Seat {
-    fn start(&mut self, first: bool, anew: Option<Placement>, call: &Call) {
-        self.starting = first;
-        self.generation = call.generation();
-        if let Some(placement) = anew {
-            self.placement = placement;
-        } else if call.backend() != self.placement.backend {
-            // Another first webhook of the call was placed anew before us.
-            self.placement = Placement {
-                backend: call.backend(),
-                because: Because::Pinned,
-            };
-        }
-    }
 }
 
 #[cfg(test)]

@@ -80,11 +80,10 @@ impl Call {
     }
 
     fn gave_up(&self, last: &Final, short: Duration) -> CallEnd {
-        let lasted = last
-            .duration_s
-            .map_or(self.ended.since(self.began), |secs| {
-                Duration::from_secs(u64::from(secs))
-            });
+        let lasted = match last.duration_s {
+            Some(secs) => Duration::from_secs(u64::from(secs)),
+            None => self.ended.since(self.began),
+        };
         if lasted < short {
             CallEnd::Short
         } else {

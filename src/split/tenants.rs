@@ -288,8 +288,8 @@ mod tests {
 
     fn found(sources: &[Source], outbound: bool) -> Option<String> {
         let keys = keys();
-        let header = |name: &str| (name == "x-tenant").then(|| Cow::Borrowed("by-header"));
-        let query = |name: &str| (name == "t").then(|| Cow::Borrowed("by query"));
+        let header = |name: &str| (name == "x-tenant").then_some(Cow::Borrowed("by-header"));
+        let query = |name: &str| (name == "t").then_some(Cow::Borrowed("by query"));
         resolve(sources, &keys, header, query, "/ivr/a%20b/menu", outbound).map(Cow::into_owned)
     }
 

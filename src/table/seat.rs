@@ -63,6 +63,21 @@ impl Seat {
             ..Self::first(key, call, waits)
         }
     }
+
+    /// The first voice webhook of the call leaves, or is not the first after all.
+    pub(super) fn start(&mut self, first: bool, anew: Option<Placement>, call: &Call) {
+        self.starting = first;
+        self.generation = call.generation();
+        if let Some(placement) = anew {
+            self.placement = placement;
+        } else if call.backend() != self.placement.backend {
+            // Another first webhook of the call was placed anew before us.
+            self.placement = Placement {
+                backend: call.backend(),
+                because: Because::Pinned,
+            };
+        }
+    }
 }
 
 /// What is known of a call, for `switchback explain`.

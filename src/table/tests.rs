@@ -2,11 +2,12 @@ use std::collections::HashMap;
 
 use proptest::prelude::*;
 
+use super::keep::QUEUE;
 use super::*;
 use crate::measure::CallEnd;
 use crate::model::Percentage;
 use crate::protocol::{FinalStatus, HungUp, Keys};
-use crate::split::{By, Hash, Scheme, Tenant};
+use crate::split::{Because, By, Hash, Scheme, Tenant};
 
 pub(super) const SHORT: Duration = Duration::from_secs(5);
 pub(super) const NOW: Tick = Tick::from_secs(10_000);
