@@ -21,7 +21,13 @@ pub mod engine;
 
 // -- ring 4: services ---------------------------------------------------------------
 pub mod clock;
+pub mod desk;
+pub mod metrics;
 pub mod tally;
 
 // -- ring 5: adapters (they do not know each other) -----------------------------------
+pub mod admin;
 pub mod proxy;
+
+// -- ring 6: wiring ---------------------------------------------------------------------
+pub mod cli;
