@@ -8,23 +8,25 @@
 //! Never a tenant, a call id or a number as a label. The number of series is
 //! bounded by [`ROUTES_MAX`] and [`RULES_MAX`] and by nothing a caller can send.
 
+mod make;
 mod names;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, Recorder};
+use metrics::{Counter, Gauge, Histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use parking_lot::Mutex;
 
+use self::make::{Make, describe, outcome_index};
 use self::names::*;
 use crate::document::Flaw;
 use crate::engine::{RuleStatus, Status};
-use crate::measure::{Answered, CallEnd, Cause, Kind, Observation, Outcome, Placed};
+use crate::measure::{Answered, CallEnd, Cause, Kind, Observation, Placed};
 use crate::model::{Backend, PerBackend};
 use crate::rollout::Phase;
-use crate::rules::{Action, Rule, Unit};
+use crate::rules::{Rule, Unit};
 use crate::split::Because;
 
 /// Distinct route labels over the life of the process, reloads included; a route
@@ -347,100 +349,6 @@ impl std::fmt::Debug for Metrics {
     }
 }
 
-/// Registers series with a recorder.
-struct Make<'a>(&'a PrometheusRecorder);
-
-impl Make<'_> {
-    fn counter(&self, name: &Name, labels: &[(&'static str, &str)]) -> Counter {
-        let counter = self.0.register_counter(&key(name, labels), &METADATA);
-        counter.increment(0);
-        counter
-    }
-
-    fn gauge(&self, name: &Name, labels: &[(&'static str, &str)]) -> Gauge {
-        self.0.register_gauge(&key(name, labels), &METADATA)
-    }
-
-    fn histogram(&self, name: &Name, labels: &[(&'static str, &str)]) -> Histogram {
-        self.0.register_histogram(&key(name, labels), &METADATA)
-    }
-
-    fn route(&self, path: &str) -> RouteSeries {
-        for result in RESCUE_RESULTS {
-            // Nothing counts in it yet; that it exists is the contract.
-            drop(self.counter(&RESCUES, &[("route", path), ("result", result)]));
-        }
-        let webhooks = |backend: Backend, kind: Kind, outcome: usize| {
-            let labels = [
-                ("backend", backend.name()),
-                ("route", path),
-                ("kind", kind.name()),
-                ("outcome", outcome_name(outcome)),
-            ];
-            self.counter(&WEBHOOKS, &labels)
-        };
-        RouteSeries {
-            webhooks: PerBackend::from_fn(|backend| {
-                [Kind::Voice, Kind::Event]
-                    .map(|kind| std::array::from_fn(|outcome| webhooks(backend, kind, outcome)))
-            }),
-            duration: PerBackend::from_fn(|backend| {
-                let labels = [("backend", backend.name()), ("route", path)];
-                self.histogram(&WEBHOOK_DURATION, &labels)
-            }),
-        }
-    }
-
-    fn side(&self, backend: Backend) -> SideSeries {
-        let backend = ("backend", backend.name());
-        SideSeries {
-            placements: BECAUSE
-                .map(|(_, why)| self.counter(&PLACEMENTS, &[backend, ("because", why)])),
-            begun: self.counter(&CALLS_BEGUN, &[backend]),
-            ends: CallEnd::ALL.map(|end| self.counter(&CALLS, &[backend, ("outcome", end.name())])),
-            flawed: Flaw::ALL.map(|flaw| self.counter(&FLAWED, &[backend, ("flaw", flaw.name())])),
-            active: self.gauge(&CALLS_ACTIVE, &[backend]),
-        }
-    }
-
-    fn rule(&self, rule: &Rule) -> RuleSeries {
-        let labels = [("rule", rule.name.as_str())];
-        let series = RuleSeries {
-            name: rule.name.clone(),
-            value: self.gauge(&RULE_VALUE, &labels),
-            threshold: self.gauge(&RULE_THRESHOLD, &labels),
-            samples: self.gauge(&RULE_SAMPLES, &labels),
-            firing: self.gauge(&RULE_FIRING, &labels),
-            reversals: (rule.action == Action::Reverse).then(|| self.counter(&REVERSALS, &labels)),
-        };
-        series.threshold.set(rule.threshold);
-        series
-    }
-}
-
-static METADATA: Metadata<'static> =
-    Metadata::new("switchback", Level::INFO, Some("switchback::metrics"));
-
-fn key(name: &Name, labels: &[(&'static str, &str)]) -> Key {
-    let labels: Vec<Label> = labels
-        .iter()
-        .map(|(label, value)| Label::new(*label, (*value).to_owned()))
-        .collect();
-    Key::from_parts(name.0, labels)
-}
-
-fn describe(recorder: &PrometheusRecorder) {
-    for name in COUNTERS {
-        recorder.describe_counter(KeyName::from(name.0), None, name.1.into());
-    }
-    for name in GAUGES {
-        recorder.describe_gauge(KeyName::from(name.0), None, name.1.into());
-    }
-    for name in HISTOGRAMS {
-        recorder.describe_histogram(KeyName::from(name.0), None, name.1.into());
-    }
-}
-
 /// The edges of every histogram: the fixed ones, and each response-time threshold.
 fn edges(rules: &[Rule]) -> Vec<f64> {
     let thresholds = rules
@@ -452,20 +360,6 @@ fn edges(rules: &[Rule]) -> Vec<f64> {
     edges.sort_by(f64::total_cmp);
     edges.dedup();
     edges
-}
-
-const fn outcome_index(outcome: Outcome) -> usize {
-    match outcome {
-        Outcome::Served => 0,
-        Outcome::Failed(cause) => 1 + cause as usize,
-    }
-}
-
-const fn outcome_name(index: usize) -> &'static str {
-    match index {
-        0 => Outcome::Served.name(),
-        _ => Cause::ALL[index - 1].name(),
-    }
 }
 
 const fn one_if(yes: bool) -> f64 {

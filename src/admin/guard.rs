@@ -53,12 +53,15 @@ fn permit(admin: &Admin, request: &Request<Body>) -> Answer<()> {
 }
 
 fn known_host(admin: &Admin, request: &Request<Body>) -> Answer<()> {
-    let named = request.headers().get(header::HOST);
-    let named = named.and_then(|host| host.to_str().ok()?.parse::<Authority>().ok());
-    // An absolute target wins over Host, so both must be ours.
-    let target = request.uri().authority();
     let ours = |authority: &Authority| is_ours(authority.host(), &admin.hosts);
-    if named.as_ref().is_some_and(ours) && target.is_none_or(ours) {
+    let mut named = request.headers().get_all(header::HOST).iter().peekable();
+    let is_named = named.peek().is_some();
+    let all_ours = named.all(|host| {
+        let host = host.to_str().ok().and_then(|host| host.parse().ok());
+        host.as_ref().is_some_and(ours)
+    });
+    // An absolute target wins over Host, so both must be ours.
+    if is_named && all_ours && request.uri().authority().is_none_or(ours) {
         return Ok(());
     }
     Err(Problem::new(
@@ -82,8 +85,8 @@ fn is_ours(host: &str, configured: &[String]) -> bool {
 /// A page of our own names this very host as its origin; a program names none.
 fn no_foreign_page(request: &Request<Body>) -> Answer<()> {
     let headers = request.headers();
-    let site = headers.get("sec-fetch-site");
-    let own_site = site.is_none_or(|site| site == "same-origin" || site == "none");
+    let mut sites = headers.get_all("sec-fetch-site").iter();
+    let own_site = sites.all(|site| site == "same-origin" || site == "none");
     let host = headers
         .get(header::HOST)
         .and_then(|host| host.to_str().ok());

@@ -18,11 +18,19 @@ use tower::ServiceExt;
 const CONNECTIONS: usize = 256;
 
 /// A request head must be complete in this time, else the connection closes. It is
-/// also how long a connection may stay open between requests.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// also how long a connection may stay open between requests: longer than the
+/// minute between two scrapes.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(65);
 
 /// Bytes of a request head; more is 431.
 const HEAD_MAX: usize = 32 * 1024;
+
+/// How long a connection lives, so that a reader who does not read holds its place
+/// for a time only.
+const LIFETIME: Duration = Duration::from_secs(600);
+
+/// How long the request that runs at the end of a connection's life may still take.
+const GRACE: Duration = Duration::from_secs(15);
 
 /// How long running requests may take after the end was announced.
 const DRAIN: Duration = Duration::from_secs(3);
@@ -88,15 +96,23 @@ async fn converse(
     tokio::pin!(connection);
     let finished = tokio::select! {
         finished = connection.as_mut() => finished,
-        _ = end.changed() => {
+        () = ended(&mut end) => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            let last = tokio::time::timeout(GRACE, connection).await;
+            last.unwrap_or(Ok(()))
         }
     };
     if let Err(error) = finished {
         tracing::debug!(%error, "An admin connection ended early.");
     }
     drop(place);
+}
+
+/// The listener's end or the connection's own, whichever comes first.
+async fn ended(end: &mut watch::Receiver<bool>) {
+    // Announced, or the listener itself is gone: the same to us, and so is the
+    // time being over.
+    drop(tokio::time::timeout(LIFETIME, end.changed()).await);
 }
 
 async fn answer(router: Router, request: hyper::Request<Incoming>) -> axum::response::Response {

@@ -16,11 +16,11 @@ pub struct Args {
     pub calls_per_minute: Option<f64>,
 }
 
-/// A configuration that was read.
+/// A configuration that was taken.
 #[derive(Debug, Default)]
 pub struct Checked {
-    /// What is allowed and perhaps not meant, rendered for people, one each.
-    pub warnings: Vec<String>,
+    /// What is allowed and perhaps not meant, as one report; empty for nothing.
+    pub warnings: String,
 }
 
 /// Reads the file and shows every problem in it.
@@ -28,26 +28,29 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     show(args, load(args), out)
 }
 
-/// The configuration, or the whole report on what is wrong with it.
+/// The configuration, or the whole report on what is wrong with it. Colours in a
+/// report are taken out where nobody sees them.
 fn load(args: &Args) -> Result<Checked, String> {
-    // let loaded = crate::config::load(&args.config).map_err(|report| report.to_string())?;
-    // Ok(Checked { warnings: loaded.warnings })
-    Err(format!(
-        "{}: this build cannot read it",
-        args.config.display()
-    ))
+    // let mut loaded = crate::config::load(&args.config).map_err(|report| report.render(true))?;
+    // if let Some(calls) = args.calls_per_minute {
+    //     loaded.warnings.extend(loaded.config.blind_rows(calls));
+    // }
+    // if loaded.warnings.is_empty() {
+    //     return Ok(Checked::default());
+    // }
+    // Ok(Checked { warnings: loaded.warnings.render(true) })
+    let file = args.config.display();
+    Err(format!("{file}: this build cannot read it"))
 }
 
 fn show(args: &Args, read: Result<Checked, String>, out: &mut dyn Write) -> Result<(), Failure> {
     let checked = read.map_err(Failure::Configuration)?;
-    for warning in &checked.warnings {
-        failure::note(warning);
-    }
     let file = args.config.display();
-    match checked.warnings.len() {
-        0 => writeln!(out, "{file}: well")?,
-        1 => writeln!(out, "{file}: well, with one warning")?,
-        several => writeln!(out, "{file}: well, with {several} warnings")?,
+    if checked.warnings.is_empty() {
+        writeln!(out, "{file}: well")?;
+    } else {
+        failure::note(checked.warnings.trim_end());
+        writeln!(out, "{file}: well, with warnings")?;
     }
     Ok(())
 }
@@ -70,11 +73,12 @@ mod tests {
     }
 
     #[test]
-    fn a_good_file_is_said_to_be_well_and_its_warnings_are_counted() {
+    fn a_good_file_is_said_to_be_well_and_warnings_are_mentioned() {
         for (warnings, said) in [
-            (vec![], "s.toml: well\n"),
-            (vec!["w".to_owned()], "s.toml: well, with one warning\n"),
+            ("", "s.toml: well\n"),
+            ("two rows are blind\n", "s.toml: well, with warnings\n"),
         ] {
+            let warnings = warnings.to_owned();
             let mut out = Vec::new();
             show(&args(), Ok(Checked { warnings }), &mut out).unwrap();
             assert_eq!(String::from_utf8(out).unwrap(), said);

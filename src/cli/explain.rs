@@ -43,7 +43,7 @@ pub(super) fn run(args: &Args, client: &Client, out: &mut dyn Write) -> Result<(
         .get(&format!("/api/v1/explain?{word}={id}"))?
         .read()?;
     match args.output {
-        Output::Json => writeln!(out, "{explanation:#}")?,
+        Output::Json => writeln!(out, "{explanation}")?,
         Output::Text => out.write_all(lines(&explanation).as_bytes())?,
     }
     Ok(())

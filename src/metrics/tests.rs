@@ -1,9 +1,10 @@
 use std::time::Duration;
 
+use super::make::outcome_name;
 use super::*;
-use crate::measure::Ended;
+use crate::measure::{Ended, Outcome};
 use crate::model::{Percentage, TenantKey, Tick};
-use crate::rules::{Finding, Measure, Side, Verdict};
+use crate::rules::{Action, Finding, Measure, Side, Verdict};
 use crate::split::Placement;
 
 fn rule(name: &str, measure: Measure, threshold: f64, action: Action) -> Rule {
