@@ -59,6 +59,13 @@ pub enum Event<'a> {
         /// What the disk said.
         why: String,
     },
+    /// The latch file is cleared.
+    Unlatched,
+    /// The latch file could not be cleared, and stands.
+    NotUnlatched {
+        /// What the disk said.
+        why: String,
+    },
     /// Whether everything that was decided is on disk.
     Durable(bool),
 }
@@ -79,7 +86,7 @@ pub enum Effect {
     Unlatch,
     /// Append to the journal. A step toward legacy is tried until it succeeds; a
     /// raise is given up when the disk refuses it.
-    Record(Entry),
+    Record(Box<Entry>),
     /// Forget the pins that only events have made.
     DropProvisional,
     /// Answer whoever asked.
@@ -158,6 +165,8 @@ pub struct Engine {
     report_ids: VecDeque<String>,
     ends_seen: u64,
     began: Tick,
+    /// Calls placed under this generation or an earlier one never count again.
+    spent_generation: u64,
     split: Split,
 }
 
@@ -167,10 +176,19 @@ struct Pending {
     ticket: Option<Ticket>,
 }
 
+/// What a reload would lead to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Preview {
+    /// The split that would be in force.
+    pub split: Split,
+    /// Wishes of the file that would not be granted.
+    pub refused: Vec<String>,
+}
+
 impl Engine {
-    /// An engine for a rollout as the journal left it, and what must be done
-    /// first: the file's wishes, then the routing.
-    pub fn new(settings: Settings, rollout: Rollout, now: Tick, wall: Wall) -> (Self, Vec<Effect>) {
+    /// An engine for a rollout as the journal left it, and what must be done first.
+    /// `latched` is what the latch file says: it outranks the journal.
+    pub fn new(settings: Settings, rollout: Rollout, latched: Option<&str>, now: Tick, wall: Wall) -> (Self, Vec<Effect>) {
         let evidence = Evidence::new(settings.rules.clone(), settings.mature, now);
         let split = rollout.split(&settings.scheme);
         let mut engine = Self {
@@ -184,12 +202,16 @@ impl Engine {
             report_ids: VecDeque::new(),
             ends_seen: 0,
             began: now,
+            spent_generation: 0,
             split,
             settings,
             rollout,
             evidence,
         };
         let mut effects = vec![Effect::Publish(engine.split.clone())];
+        if let Some(entry) = latched.and_then(|reason| engine.rollout.latched_at_start(reason, wall)) {
+            engine.lower(entry, None, now, &mut effects);
+        }
         engine.wish(now, wall, &mut effects);
         (engine, effects)
     }
@@ -204,6 +226,8 @@ impl Engine {
             Event::Reload(settings) => self.reload(*settings, now, wall, &mut effects),
             Event::Recorded { sequence } => self.recorded(sequence, now, &mut effects),
             Event::NotRecorded { sequence, why } => self.not_recorded(sequence, &why, &mut effects),
+            Event::Unlatched => self.unlatched(now, &mut effects),
+            Event::NotUnlatched { why } => self.not_unlatched(&why, wall, &mut effects),
             Event::Durable(durable) => self.durable = durable,
         }
         effects
@@ -215,8 +239,16 @@ impl Engine {
     }
 
     /// What operators see.
-    pub fn status(&self, now: Tick, wall: Wall) -> Status {
+    pub fn status(&mut self, now: Tick, wall: Wall) -> Status {
         status::build(self, now, wall)
+    }
+
+    /// What taking these settings would lead to. Changes nothing.
+    pub fn preview(&self, settings: &Settings, wall: Wall) -> Preview {
+        let mut rollout = self.rollout.clone();
+        let outcome = rollout.wishes(&settings.wishes, settings.file_on_empty, wall);
+        outcome.entries.iter().for_each(|entry| rollout.apply(entry));
+        Preview { split: rollout.split(&settings.scheme), refused: outcome.refused }
     }
 
     fn tick(&mut self, observations: &[Observation], active: PerBackend<u64>, now: Tick, wall: Wall, effects: &mut Vec<Effect>) {
@@ -252,63 +284,65 @@ impl Engine {
     /// rows that say so.
     fn act(&mut self, now: Tick, wall: Wall, effects: &mut Vec<Effect>) {
         let notices = self.alarms.update(&self.settings.rules, &self.findings);
-        let reverse = self.tripped(Action::Reverse).cloned();
-        let hold = self.tripped(Action::Hold).cloned();
         effects.extend(notices.into_iter().map(Effect::Say));
+        let reverse = self.tripped(Action::Reverse);
+        let hold = self.tripped(Action::Hold);
         // With nothing on new there is nothing to take back; the alarm above is all.
-        let nothing_on_new = matches!(self.rollout.phase(), Phase::Idle);
-        if let Some(finding) = reverse.filter(|_| !self.split.latched && !nothing_on_new) {
-            self.reverse(&finding, now, wall, effects);
-        } else if let Some(finding) = hold.filter(|_| self.rollout.phase() == Phase::Soaking) {
-            let order = Order { actor: format!("rule {}", finding.rule), reason: finding.because, command: Command::Hold };
+        if let Some(row) = reverse.filter(|_| !self.rollout.latched() && self.rollout.phase() != Phase::Idle) {
+            self.reverse(row, now, wall, effects);
+        } else if let Some(row) = hold.filter(|_| self.rollout.phase() == Phase::Soaking) {
+            let Some(finding) = self.findings.get(row) else { return };
+            let order = Order { actor: format!("rule {}", finding.rule), reason: finding.because.clone(), command: Command::Hold };
             self.order(None, &order, now, wall, effects);
         }
     }
 
-    fn tripped(&self, action: Action) -> Option<&Finding> {
-        let rows = self.settings.rules.iter().zip(&self.findings);
-        rows.filter(|(rule, _)| rule.action == action).map(|(_, finding)| finding).find(|finding| finding.verdict == Verdict::Trip)
+    /// The first row with this action that trips.
+    fn tripped(&self, action: Action) -> Option<usize> {
+        let mut rows = self.settings.rules.iter().zip(&self.findings);
+        rows.position(|(rule, finding)| rule.action == action && finding.verdict == Verdict::Trip)
     }
 
-    fn reverse(&mut self, finding: &Finding, now: Tick, wall: Wall, effects: &mut Vec<Effect>) {
-        let order = Order {
-            actor: format!("rule {}", finding.rule),
-            reason: finding.because.clone(),
-            command: Command::Reverse { rule: finding.rule.clone() },
-        };
-        let Ok(mut entry) = self.rollout.decide(&order, wall) else { return };
-        entry.evidence = Some(self.proof(finding));
-        self.lower(entry, None, now, effects);
-        effects.push(Effect::Reversed { rule: finding.rule.clone() });
-        effects.push(Effect::Say(Notice {
-            severity: Severity::Critical,
-            rule: Some(finding.rule.clone()),
-            text: format!("Reversed to 100 % legacy: {}.", finding.because),
-        }));
+    fn reverse(&mut self, row: usize, now: Tick, wall: Wall, effects: &mut Vec<Effect>) {
+        let (Some(rule), Some(finding)) = (self.settings.rules.get(row), self.findings.get(row)) else { return };
+        let proof = crate::rollout::Evidence::new(rule, finding, &self.settings.config_hash);
+        let (rule, because) = (finding.rule.clone(), finding.because.clone());
+        let order = Order { actor: format!("rule {rule}"), reason: because.clone(), command: Command::Reverse { rule: rule.clone() } };
+        self.overtake(effects);
+        // Refused only where everything is on legacy already.
+        let Ok(entry) = self.rollout.decide(&order, wall) else { return };
+        self.lower(entry.with_evidence(proof), None, now, effects);
+        effects.push(Effect::Reversed { rule: rule.clone() });
+        let text = format!("Reversed to 100 % legacy: {because}.");
+        effects.push(Effect::Say(Notice { severity: Severity::Critical, rule: Some(rule), text }));
     }
 
-    /// An operator's (or the file's, or a hold rule's) order.
+    /// An operator's (or a hold rule's) order.
     fn order(&mut self, ticket: Option<Ticket>, order: &Order, now: Tick, wall: Wall, effects: &mut Vec<Effect>) {
         match self.rollout.decide(order, wall) {
             Err(refusal) => reply(effects, ticket, Err(refusal)),
             Ok(entry) if entry.is_raise() => self.raise(entry, ticket, effects),
-            Ok(entry) => self.lower(entry, ticket, now, effects),
+            Ok(entry) if self.pending.is_none() => self.lower(entry, ticket, now, effects),
+            Ok(_) => {
+                self.overtake(effects);
+                match self.rollout.decide(order, wall) {
+                    Ok(entry) => self.lower(entry, ticket, now, effects),
+                    Err(refusal) => reply(effects, ticket, Err(refusal)),
+                }
+            }
         }
     }
 
     /// Toward legacy: publish, latch, record; then forget what only events pinned.
     fn lower(&mut self, entry: Entry, ticket: Option<Ticket>, now: Tick, effects: &mut Vec<Effect>) {
-        self.overtake(effects);
-        let was_latched = self.split.latched;
         self.rollout.apply(&entry);
         self.publish(now, effects);
-        let latches = self.split.latched && !was_latched;
-        if latches {
+        if entry.latches() {
             effects.push(Effect::Latch { reason: entry.reason.clone() });
         }
         let said = entry.said();
-        effects.push(Effect::Record(entry.clone()));
-        if latches {
+        effects.push(Effect::Record(Box::new(entry.clone())));
+        if entry.latches() && !entry.before.latched {
             effects.push(Effect::DropProvisional);
             self.verification = Some(Verification {
                 reason: entry.reason,
@@ -324,20 +358,20 @@ impl Engine {
     /// Toward new: record first. It is in force when the journal has it.
     fn raise(&mut self, entry: Entry, ticket: Option<Ticket>, effects: &mut Vec<Effect>) {
         let refusal = if !self.durable {
-            Some((RefusalKind::NotDurable, "the journal cannot be written, so nothing may be raised; look at the state directory's disk".to_owned()))
+            Some((RefusalKind::NotDurable, "the journal cannot be written, so nothing may be raised; look at the state directory's disk"))
         } else if self.pending.is_some() {
-            Some((RefusalKind::Busy, "another change is on its way to the disk; try again in a moment".to_owned()))
+            Some((RefusalKind::Busy, "another change is on its way to the disk; try again in a moment"))
         } else {
             None
         };
         if let Some((kind, why)) = refusal {
-            return reply(effects, ticket, Err(Refusal { kind, why }));
+            return reply(effects, ticket, Err(Refusal { kind, why: why.to_owned() }));
         }
-        effects.push(Effect::Record(entry.clone()));
+        effects.push(Effect::Record(Box::new(entry.clone())));
         self.pending = Some(Pending { entry, ticket });
     }
 
-    /// A step toward legacy came while a raise was on its way: the raise counts as
+    /// A step toward legacy comes while a raise is on its way: the raise counts as
     /// taken and passed, so that the journal tells the same story as the memory,
     /// but it is never published.
     fn overtake(&mut self, effects: &mut Vec<Effect>) {
@@ -347,14 +381,26 @@ impl Engine {
         reply(effects, pending.ticket, Err(Refusal { kind: RefusalKind::Conflict, why }));
     }
 
+    /// The raise is on disk. If it also clears the latch, that comes next.
     fn recorded(&mut self, sequence: u64, now: Tick, effects: &mut Vec<Effect>) {
-        let Some(pending) = self.pending.take_if(|pending| pending.entry.stamp.sequence == sequence) else { return };
-        let was_latched = self.split.latched;
-        self.rollout.apply(&pending.entry);
-        if was_latched {
+        let Some(pending) = self.pending.as_ref().filter(|pending| pending.entry.stamp.sequence == sequence) else { return };
+        if pending.entry.unlatches() {
             effects.push(Effect::Unlatch);
-            self.verification = None;
+        } else {
+            self.put_in_force(now, effects);
         }
+    }
+
+    fn unlatched(&mut self, now: Tick, effects: &mut Vec<Effect>) {
+        if self.pending.as_ref().is_some_and(|pending| pending.entry.unlatches()) {
+            self.verification = None;
+            self.put_in_force(now, effects);
+        }
+    }
+
+    fn put_in_force(&mut self, now: Tick, effects: &mut Vec<Effect>) {
+        let Some(pending) = self.pending.take() else { return };
+        self.rollout.apply(&pending.entry);
         self.publish(now, effects);
         let done = Done { said: pending.entry.said(), durable: true, generation: self.split.generation };
         reply(effects, pending.ticket, Ok(done));
@@ -366,18 +412,33 @@ impl Engine {
         reply(effects, pending.ticket, Err(Refusal { kind: RefusalKind::NotDurable, why }));
     }
 
-    /// Puts the rollout's split in force if it differs, and begins a new epoch of
-    /// evidence with it.
+    /// The resume is recorded but the latch stands. The journal must not say more
+    /// than is true, so the latch is recorded again.
+    fn not_unlatched(&mut self, why: &str, wall: Wall, effects: &mut Vec<Effect>) {
+        let Some(pending) = self.pending.take_if(|pending| pending.entry.unlatches()) else { return };
+        let mut resumed = self.rollout.clone();
+        resumed.apply(&pending.entry);
+        if let Some(entry) = resumed.latched_at_start("the latch file could not be cleared", wall) {
+            self.rollout.apply(&entry);
+            effects.push(Effect::Record(Box::new(entry)));
+        }
+        let why = format!("the latch file could not be cleared ({why}), so everything stays on legacy; look at the state directory's disk");
+        reply(effects, pending.ticket, Err(Refusal { kind: RefusalKind::NotDurable, why }));
+    }
+
+    /// Puts the rollout's split in force if it differs. A latch, a resume and a
+    /// changed percentage begin a new epoch of evidence.
     fn publish(&mut self, now: Tick, effects: &mut Vec<Effect>) {
         let split = self.rollout.split(&self.settings.scheme);
         if split == self.split {
             return;
         }
-        let latches = split.latched && !self.split.latched;
-        // A latch ends what its calls may ever say; other changes only begin anew.
-        let min_generation = if latches { split.generation } else { self.evidence.min_generation() };
+        if split.latched && !self.split.latched {
+            // What calls placed so far still have to say is said about the past.
+            self.spent_generation = self.split.generation;
+        }
         if split.percentage != self.split.percentage || split.latched != self.split.latched {
-            self.evidence.begin_epoch(now, min_generation);
+            self.evidence.begin_epoch(now, self.spent_generation);
         }
         self.split = split.clone();
         effects.push(Effect::Publish(split));
@@ -408,20 +469,26 @@ impl Engine {
 
     /// What changed in the file since it was last read.
     fn wish(&mut self, now: Tick, wall: Wall, effects: &mut Vec<Effect>) {
-        let outcome = self.rollout.wishes(&self.settings.wishes, self.settings.file_on_empty, wall);
+        let mut outcome = self.rollout.wishes(&self.settings.wishes, self.settings.file_on_empty, wall);
+        if self.pending.is_some() && !outcome.entries.is_empty() {
+            self.overtake(effects);
+            outcome = self.rollout.wishes(&self.settings.wishes, self.settings.file_on_empty, wall);
+        }
         for refused in outcome.refused {
             effects.push(Effect::Say(Notice { severity: Severity::Warning, rule: None, text: refused }));
         }
-        match outcome.entry {
-            Some(entry) if entry.is_raise() => self.raise(entry, None, effects),
-            Some(entry) => self.lower(entry, None, now, effects),
-            None => {}
+        for entry in outcome.entries {
+            if entry.is_raise() {
+                self.raise(entry, None, effects);
+            } else {
+                self.lower(entry, None, now, effects);
+            }
         }
     }
 
     /// After everything went to legacy: do the numbers say so too?
     fn verify(&mut self) {
-        let normal = !self.settings.rules.iter().zip(&self.findings).any(|(rule, finding)| rule.action == Action::Reverse && finding.verdict == Verdict::Trip);
+        let normal = self.tripped(Action::Reverse).is_none();
         let live = self.active.new;
         if let Some(verification) = &mut self.verification {
             verification.live_on_new = live;
