@@ -25,3 +25,6 @@ pub mod tally;
 
 // -- ring 5: adapters (they do not know each other) -----------------------------------
 pub mod proxy;
+
+// -- ring 6: wiring ---------------------------------------------------------------------
+pub mod config;

@@ -40,8 +40,43 @@ pub struct Directory {
 }
 
 impl Directory {
+    /// A directory of keys and their tenants; of two tenants for one key the
+    /// later stands. Keys that are telephone numbers are brought to E.164.
+    pub fn from_pairs(pairs: impl Iterator<Item = (String, String)>) -> Self {
+        let keys = pairs
+            .map(|(key, tenant)| (e164(&key).unwrap_or(key).into(), tenant.into()))
+            .collect();
+        Self { keys }
+    }
+
+    /// How many keys it lists.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Does it list nothing?
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
     /// The tenant this key belongs to.
     pub fn tenant(&self, key: &str) -> Option<&str> {
         self.keys.get(key).map(AsRef::as_ref)
     }
+}
+
+/// A telephone number in E.164 (`+` and 7 to 15 digits), without the spaces,
+/// dots, dashes and brackets people write into it. None: not a number with its
+/// country code.
+pub fn e164(text: &str) -> Option<String> {
+    let rest = text.trim().strip_prefix('+')?;
+    let mut number = String::from("+");
+    for character in rest.chars() {
+        match character {
+            '0'..='9' => number.push(character),
+            ' ' | '-' | '.' | '(' | ')' | '\u{a0}' => {}
+            _ => return None,
+        }
+    }
+    (8..=16).contains(&number.len()).then_some(number)
 }
