@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::file::Draft;
 use super::problem::{Problem, Problems, nearest};
 use super::text::Span;
-use super::walk::{At, shown};
+use super::walk::{At, named, shown};
 use crate::rollout::List;
 use crate::rules::{Action, Mature, Side, Unit};
 use crate::split::tenants::{Unlisted, e164};
@@ -78,8 +78,13 @@ fn backends(draft: &Draft, add: &Add<'_>) {
         add(Problem::warning(new.span.clone(), message));
     }
     for backend in [legacy, new].into_iter().flatten() {
-        let Ok(ip) = backend.value.host.parse::<IpAddr>() else {
-            continue;
+        // Other names may lead here too, but a check asks no name server.
+        let ip = match backend.value.host.as_str() {
+            "localhost" => IpAddr::from([127, 0, 0, 1]),
+            host => match host.parse() {
+                Ok(ip) => ip,
+                Err(_) => continue,
+            },
         };
         let at = SocketAddr::new(ip, backend.value.port);
         let own = draft.listen.webhooks.iter();
@@ -191,6 +196,10 @@ fn names(draft: &Draft, add: &Add<'_>) {
 }
 
 fn reversal(draft: &Draft, add: &Add<'_>) {
+    // A row that could not be read may be the one.
+    if draft.rows.len() < draft.rows_written {
+        return;
+    }
     if draft
         .rows
         .iter()
@@ -210,12 +219,12 @@ fn lists(draft: &Draft, add: &Add<'_>) {
     for (tenant, list) in &draft.split.tenants {
         match known.insert(&tenant.value, *list) {
             Some(other) if other != *list => {
-                let message = format!("tenant `{}` is in both lists", shown(&tenant.value));
+                let message = format!("tenant `{}` is in both lists", named(&tenant.value));
                 add(Problem::error(tenant.span.clone(), message)
                     .help("remove it from `enabled_tenants` or from `disabled_tenants`"));
             }
             Some(_) => {
-                let message = format!("tenant `{}` is in the list twice", shown(&tenant.value));
+                let message = format!("tenant `{}` is in the list twice", named(&tenant.value));
                 add(Problem::warning(tenant.span.clone(), message));
             }
             None => {}
@@ -226,10 +235,10 @@ fn lists(draft: &Draft, add: &Add<'_>) {
     }
     // Without a directory the key is the tenant, and numbers are keys in E.164.
     for (tenant, _) in &draft.split.tenants {
-        if let Some(number) = e164(&tenant.value).filter(|number| *number != tenant.value) {
+        if e164(&tenant.value).is_some_and(|number| number != tenant.value) {
             let message = "this number is looked up without its punctuation";
             let problem = Problem::warning(tenant.span.clone(), message);
-            add(problem.help(format!("write \"{number}\"")));
+            add(problem.help("write a plus and digits, nothing between them"));
         }
     }
 }
@@ -245,7 +254,7 @@ fn known_tenants(draft: &Draft, tenants: Option<&BTreeSet<String>>, add: &Add<'_
         if known.contains(&tenant.value) {
             continue;
         }
-        let message = format!("the directory names no tenant `{}`", shown(&tenant.value));
+        let message = format!("the directory names no tenant `{}`", named(&tenant.value));
         let problem = Problem::warning(tenant.span.clone(), message);
         // Comparing with a million tenants costs more than the hint is worth.
         let near = (names.len() <= 10_000)

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Debug, Display};
 
 use super::text::Span;
+use super::walk::named;
 use super::{Access, Config};
 use crate::model::Backend;
 use crate::proxy::settings::{Route, Upstream};
@@ -299,7 +300,8 @@ fn wishes(old: &Config, new: &Config, into: &mut Vec<String>) {
         let (was, is) = (before.tenants.get(tenant), after.tenants.get(tenant));
         if was != is {
             into.push(format!(
-                "tenant `{tenant}`: {} → {}",
+                "tenant `{}`: {} → {}",
+                named(tenant),
                 listed(was),
                 listed(is)
             ));

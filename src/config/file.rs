@@ -36,7 +36,10 @@ pub(super) struct Draft {
     pub(super) short: Option<At<Duration>>,
     pub(super) mature: Option<At<Mature>>,
     pub(super) split: split::Draft,
+    /// Rows that could be read.
     pub(super) rows: Vec<tables::Draft>,
+    /// How many there are in the file.
+    pub(super) rows_written: usize,
 }
 
 /// `[listen]`.
@@ -55,25 +58,33 @@ pub(super) struct Listening {
 /// Reads every section. `base` is where the files that it names are looked for.
 pub(super) fn draft(table: &DeTable<'_>, problems: &Problems, base: &Path) -> Draft {
     let root = Section::root(table, problems);
+    // In the order of the documentation, which is also how known keys are listed.
+    let listen = listen(&root.section("listen", "[listen]"), base);
     let (state_dir, on_empty) = state(&root.section("state", "[state]"));
+    let limits = limits(&root.section("limits", "[limits]"));
     let (log_format, access) = log(&root.section("log", "[log]"));
+    let backends = backends(&root);
+    let routes = routes::read(&root);
     let (tenants_file, unlisted) = tenants(&root.section("tenants", "[tenants]"), base);
     let (short, mature) = calls(&root.section("calls", "[calls]"));
+    let split = split::read(&root.section("split", "[split]"));
+    let rows = tables::read(&root);
     let draft = Draft {
-        listen: listen(&root.section("listen", "[listen]"), base),
+        listen,
         state_dir,
         on_empty,
-        limits: limits(&root.section("limits", "[limits]")),
+        limits,
         log_format,
         access,
-        backends: backends(&root),
-        routes: routes::read(&root),
+        backends,
+        routes,
         tenants_file,
         unlisted,
         short,
         mature,
-        split: split::read(&root.section("split", "[split]")),
-        rows: tables::read(&root),
+        split,
+        rows_written: rows.len(),
+        rows: rows.into_iter().flatten().collect(),
     };
     root.finish(&["plan", "notify"], &[]);
     draft
@@ -82,10 +93,7 @@ pub(super) fn draft(table: &DeTable<'_>, problems: &Problems, base: &Path) -> Dr
 fn listen(section: &Section<'_>, base: &Path) -> Listening {
     let webhooks = match section.get("webhooks") {
         Some(value) => {
-            let list = value.one_or_list("an address or a list of addresses");
-            if list.is_empty() && !value.is_table() {
-                value.refuse("names no address", "for example \"0.0.0.0:8080\"");
-            }
+            let list = value.one_or_more("an address or a list of addresses", "\"0.0.0.0:8080\"");
             addresses(&list)
         }
         None => vec![default(SocketAddr::from(([0, 0, 0, 0], 8080)))],

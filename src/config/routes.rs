@@ -62,7 +62,7 @@ impl Draft {
 /// Reads every route, in file order.
 pub(super) fn read(root: &Section<'_>) -> Vec<Draft> {
     let routes: Vec<Draft> = root.rows("route").iter().map(route).collect();
-    if routes.is_empty() {
+    if root.get("route").is_none_or(|value| value.is_empty_list()) {
         root.problems.add(
             Problem::error(
                 None,
@@ -130,10 +130,7 @@ fn paths(value: &Value<'_>) -> Vec<At<String>> {
 }
 
 fn sources(value: &Value<'_>) -> Vec<Source> {
-    let list = value.one_or_list("a list of places, for example [\"to\"]");
-    if list.is_empty() && !value.is_table() {
-        value.refuse("names no place to find the tenant", "for example [\"to\"]");
-    }
+    let list = value.one_or_more("a list of places, for example [\"to\"]", "[\"to\"]");
     list.iter().filter_map(source).collect()
 }
 

@@ -46,16 +46,14 @@ enum Table {
     Alert,
 }
 
-/// Reads both tables: reversal rows, then alert rows, each in file order.
-pub(super) fn read(root: &Section<'_>) -> Vec<Draft> {
-    let mut rows: Vec<Draft> = Vec::new();
-    for section in &root.rows("reversal") {
-        rows.extend(row(section, Table::Reversal));
-    }
-    for section in &root.rows("alert") {
-        rows.extend(row(section, Table::Alert));
-    }
-    rows
+/// Reads both tables: reversal rows, then alert rows, each in file order. None
+/// is a row that could not be read, which was spoken of.
+pub(super) fn read(root: &Section<'_>) -> Vec<Option<Draft>> {
+    let reversal = root.rows("reversal");
+    let alert = root.rows("alert");
+    (reversal.iter().map(|section| row(section, Table::Reversal)))
+        .chain(alert.iter().map(|section| row(section, Table::Alert)))
+        .collect()
 }
 
 fn row(section: &Section<'_>, table: Table) -> Option<Draft> {
@@ -101,7 +99,7 @@ fn row(section: &Section<'_>, table: Table) -> Option<Draft> {
         over,
         action: action?,
         hold_for: hold_for?,
-        calls_min: calls_min?.unwrap_or(measure.calls_min()),
+        calls_min: calls_min?.unwrap_or_else(|| measure.calls_min()),
         failed_min: failed_min?,
         early: early?,
         priority,

@@ -14,6 +14,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::problem::{Problem, Problems, listed, nearest};
 use super::text;
+use crate::model::mask;
+use crate::split::tenants::e164;
 
 /// A value and where it stands; a default stands nowhere.
 #[derive(Clone, Debug)]
@@ -64,7 +66,10 @@ impl<'a> Section<'a> {
 
     /// The value of a key, if it is there.
     pub(super) fn get(&self, key: &'static str) -> Option<Value<'a>> {
-        self.known.borrow_mut().push(key);
+        let mut known = self.known.borrow_mut();
+        if !known.contains(&key) {
+            known.push(key);
+        }
         let (found, value) = self.table?.get_key_value(key)?;
         Some(Value {
             name: key.to_owned(),
@@ -406,13 +411,29 @@ impl<'a> Value<'a> {
             .collect()
     }
 
-    /// Each entry of a list, or the one thing that stands alone.
+    /// Each entry of a list, or the one string that stands alone.
     pub(super) fn one_or_list(&self, should: &str) -> Vec<Self> {
         if self.as_str().is_some() {
-            vec![self.clone()]
-        } else {
-            self.list(should)
+            return vec![self.clone()];
         }
+        self.list(should)
+    }
+
+    /// Is it a list of nothing?
+    pub(super) fn is_empty_list(&self) -> bool {
+        self.value
+            .get_ref()
+            .as_array()
+            .is_some_and(|list| list.is_empty())
+    }
+
+    /// As [`Self::one_or_list`], and an empty list is refused.
+    pub(super) fn one_or_more(&self, should: &str, example: &str) -> Vec<Self> {
+        let list = self.one_or_list(should);
+        if self.is_empty_list() {
+            self.refuse("is an empty list", format!("for example {example}"));
+        }
+        list
     }
 }
 
@@ -423,4 +444,14 @@ pub(super) fn shown(word: &str) -> String {
     }
     let start: String = word.chars().take(59).collect();
     format!("{start}…")
+}
+
+/// A tenant as messages name it: messages reach logs, and a tenant may be a
+/// telephone number, which is masked.
+pub(super) fn named(tenant: &str) -> String {
+    if e164(tenant).is_some() {
+        mask(tenant).into_owned()
+    } else {
+        shown(tenant)
+    }
 }
