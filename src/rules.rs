@@ -35,6 +35,17 @@ pub struct Rule {
     pub to: Vec<String>,
 }
 
+/// How old a call must be before its end counts, so that a fresh stage is not
+/// judged by the callers who left first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mature {
+    /// Legacy's 90th percentile of call duration, at least ten minutes.
+    #[default]
+    Auto,
+    /// This old.
+    Fixed(Duration),
+}
+
 /// Settings of the sequential test.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Early {

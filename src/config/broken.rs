@@ -1,0 +1,835 @@
+//! Broken configurations, and what is said of each, at which line.
+
+use std::fs;
+use std::path::Path;
+
+use super::*;
+
+/// A configuration that is well, and that each case breaks.
+const WELL: &str = r#"[listen]
+webhooks = "127.0.0.1:8080"
+admin = "127.0.0.1:9901"
+[state]
+dir = "state"
+on_empty = "legacy"
+[limits]
+calls = 1000
+body = "8MiB"
+[log]
+format = "auto"
+access = "off"
+[backend.legacy]
+url = "http://127.0.0.1:3001"
+[backend.new]
+url = "http://127.0.0.1:3002"
+host = "public"
+[[route]]
+path = "/ivr"
+protocol = "telnyx-texml"
+tenant = ["to"]
+sources = []
+served = ["/ivr/agent"]
+timeout = "10s"
+[calls]
+short = "5s"
+mature = "auto"
+[split]
+by = "tenant"
+hash = "java31"
+enabled = true
+percentage = 10
+enabled_tenants = ["a"]
+disabled_tenants = ["b"]
+[[reversal]]
+measure = "error_rate"
+above = "10%"
+over = "5m"
+action = "reverse"
+[[alert]]
+name = "high"
+measure = "response_time_mean"
+above = "2s"
+over = "5m"
+to = ["slack"]
+priority = "high"
+"#;
+
+fn checked(text: &str) -> Result<Loaded, Report> {
+    load_text(Path::new("config/t.toml"), text.to_owned())
+}
+
+/// `line N: message (help)` of every problem.
+fn told(text: &str) -> Vec<String> {
+    let report = match checked(text) {
+        Ok(loaded) => loaded.warnings,
+        Err(report) => report,
+    };
+    let lines = report.lines();
+    lines
+        .iter()
+        .map(|line| line.replace("config/t.toml:", "line "))
+        .collect()
+}
+
+fn line_of(text: &str, part: &str) -> usize {
+    let at = text
+        .find(part)
+        .unwrap_or_else(|| panic!("{part} is in the text"));
+    text.bytes().take(at).filter(|b| *b == b'\n').count() + 1
+}
+
+#[test]
+fn what_every_case_begins_with_is_well() {
+    assert_eq!(told(WELL), [""; 0]);
+}
+
+/// Replaces `from` by `to`, and expects one problem at the line of `at`.
+#[track_caller]
+fn breaks(from: &str, to: &str, at: &str, message: &str) {
+    assert!(WELL.contains(from), "{from} is in the text");
+    let text = WELL.replacen(from, to, 1);
+    let told = told(&text);
+    assert_eq!(told.len(), 1, "one problem of {to}: {told:#?}");
+    let place = format!("line {}: ", line_of(&text, at));
+    assert!(told[0].starts_with(&place), "{} stands at {place}", told[0]);
+    assert!(told[0].contains(message), "{} says {message}", told[0]);
+}
+
+/// Replaces a line, and expects one problem in it.
+#[track_caller]
+fn line(from: &str, to: &str, message: &str) {
+    breaks(from, to, to, message);
+}
+
+#[test]
+fn misspelt_keys_and_words_name_what_was_meant() {
+    line("webhooks =", "webhoks =", "did you mean `webhooks`?");
+    line(
+        "above = \"10%\"",
+        "abov = \"10%\"\nabove = \"10%\"",
+        "did you mean `above`?",
+    );
+    line(
+        "percentage = 10",
+        "percent = 10",
+        "did you mean `percentage`?",
+    );
+    line("[calls]", "[call]\n[calls]", "did you mean `calls`?");
+    line(
+        "[backend.new]",
+        "[backend.newer]\nurl=\"x\"\n[backend.new]",
+        "did you mean `new`?",
+    );
+    line(
+        "telnyx-texml",
+        "telnyx-textml",
+        "did you mean `telnyx-texml`?",
+    );
+    line(
+        "measure = \"error_rate\"",
+        "measure = \"error_rates\"",
+        "did you mean `error_rate`?",
+    );
+    line(
+        "action = \"reverse\"",
+        "action = \"revers\"",
+        "did you mean `reverse`?",
+    );
+    line(
+        "hash = \"java31\"",
+        "hash = \"java\"",
+        "did you mean `java31`?",
+    );
+    line(
+        "tenant = [\"to\"]",
+        "tenant = [\"form\"]",
+        "did you mean `from`?",
+    );
+    line(
+        "to = [\"slack\"]",
+        "to = [\"slak\"]",
+        "did you mean `slack`?",
+    );
+    line(
+        "priority = \"high\"",
+        "priority = \"hihg\"",
+        "did you mean `high`?",
+    );
+    line(
+        "on_empty = \"legacy\"",
+        "on_empty = \"legcy\"",
+        "did you mean `legacy`?",
+    );
+    line(
+        "short = \"5s\"",
+        "colour = 1\nshort = \"5s\"",
+        "known here: `short` or `mature`",
+    );
+}
+
+#[test]
+fn what_later_versions_obey_is_refused_by_name() {
+    for key in [
+        "verify",
+        "entry",
+        "rescue",
+        "rescue_after",
+        "last_resort",
+        "affinity",
+    ] {
+        let to = format!("timeout = \"10s\"\n{key} = \"x\"");
+        let said = format!("`{key}` is not in this version: remove the line");
+        breaks("timeout = \"10s\"", &to, key, &said);
+    }
+    for (section, key) in [
+        ("[listen]", "tls"),
+        ("[backend.new]", "claim"),
+        ("[backend.new]", "names"),
+    ] {
+        let to = format!("{section}\n{key} = []");
+        breaks(
+            section,
+            &to,
+            key,
+            &format!("`{key}` is not in this version: remove the line"),
+        );
+    }
+    breaks(
+        "[calls]",
+        "[plan]\nadvance = \"auto\"\n[calls]",
+        "[plan]",
+        "`plan` is not in this version: remove the section",
+    );
+    breaks(
+        "[calls]",
+        "[notify.slack]\nurl = \"x\"\n[calls]",
+        "[notify",
+        "`notify` is not in this version",
+    );
+    breaks(
+        "action = \"reverse\"",
+        "action = \"reverse\"\nscope = \"tenant\"",
+        "scope",
+        "`scope` is not in this version",
+    );
+    line("telnyx-texml", "vapi", "\"vapi\" is not in this version");
+    line(
+        "telnyx-texml",
+        "telnyx-call-control",
+        "\"telnyx-call-control\" is not in this version",
+    );
+    line(
+        "tenant = [\"to\"]",
+        "tenant = [\"metadata.clinic\"]",
+        "\"metadata.clinic\" is not in this version",
+    );
+    line(
+        "action = \"reverse\"",
+        "action = \"step-back\"",
+        "\"step-back\" is not in this version",
+    );
+    line(
+        "above = \"10%\"",
+        "above = \"1x legacy\"",
+        "is not in this version",
+    );
+    line(
+        "above = \"2s\"",
+        "above = \"2x baseline\"",
+        "is not in this version",
+    );
+    line(
+        "over = \"5m\"",
+        "over = \"stage\"",
+        "\"stage\" is not in this version",
+    );
+    line(
+        "over = \"5m\"",
+        "over = \"24h\"",
+        "windows longer than 1h are not in this version",
+    );
+    line(
+        "measure = \"error_rate\"",
+        "measure = \"breaker_opens\"",
+        "is not in this version",
+    );
+    line(
+        "http://127.0.0.1:3002",
+        "https://127.0.0.1:3002",
+        "TLS to backends is not in this version",
+    );
+}
+
+#[test]
+fn values_of_the_wrong_kind_or_size_are_told_what_they_should_be() {
+    line(
+        "webhooks = \"127.0.0.1:8080\"",
+        "webhooks = 8080",
+        "is a number here",
+    );
+    line(
+        "webhooks = \"127.0.0.1:8080\"",
+        "webhooks = \"localhost\"",
+        "write an address and a port",
+    );
+    line(
+        "webhooks = \"127.0.0.1:8080\"",
+        "webhooks = []",
+        "is an empty list",
+    );
+    line("calls = 1000", "calls = 0", "is 0, outside what is allowed");
+    line(
+        "calls = 1000",
+        "calls = \"many\"",
+        "a whole number from 1 to 10000000",
+    );
+    line("body = \"8MiB\"", "body = \"8 megs\"", "is no size");
+    line(
+        "body = \"8MiB\"",
+        "body = 12",
+        "12 bytes, outside what is allowed",
+    );
+    line("timeout = \"10s\"", "timeout = 10", "write a duration as");
+    line(
+        "timeout = \"10s\"",
+        "timeout = \"10\"",
+        "write a duration as",
+    );
+    line("timeout = \"10s\"", "timeout = \"2h\"", "from 10ms to 1m");
+    line("above = \"10%\"", "above = 0.1", "write a share as \"5%\"");
+    line(
+        "above = \"10%\"",
+        "above = \"100%\"",
+        "no share is above 100%",
+    );
+    line("above = \"2s\"", "above = \"2%\"", "write a duration as");
+    line(
+        "over = \"5m\"",
+        "over = \"1500ms\"",
+        "windows are made of whole seconds",
+    );
+    line("over = \"5m\"", "over = \"0s\"", "from 1s to 1h");
+    line("percentage = 10", "percentage = \"10%\"", "write 10");
+    line("percentage = 10", "percentage = 101", "from 0 to 100");
+    line(
+        "percentage = 10",
+        "percentage = nan",
+        "a number, for example",
+    );
+    line("enabled = true", "enabled = \"yes\"", "true or false");
+    line(
+        "path = \"/ivr\"",
+        "path = \"ivr\"",
+        "a path begins with a slash",
+    );
+    line(
+        "sources = []",
+        "sources = [\"10.0.0.7/8\"]",
+        "write \"10.0.0.0/8\"",
+    );
+    line(
+        "sources = []",
+        "sources = \"10.0.0.0/8\"",
+        "a list of networks",
+    );
+    line("tenant = [\"to\"]", "tenant = []", "is an empty list");
+    line("tenant = [\"to\"]", "tenant = [\"path:0\"]", "from 1 to 32");
+    line(
+        "tenant = [\"to\"]",
+        "tenant = [\"header:a b\"]",
+        "names no header",
+    );
+    line("http://127.0.0.1:3001", "127.0.0.1:3001", "write a URL as");
+    line(
+        "http://127.0.0.1:3001",
+        "http://127.0.0.1:3001/ivr",
+        "ends after the port",
+    );
+    line(
+        "mature = \"auto\"",
+        "mature = \"soon\"",
+        "it is \"auto\" or a duration",
+    );
+    line("dir = \"state\"", "dir = \"\"", "is empty");
+    breaks(
+        "action = \"reverse\"",
+        "action = \"reverse\"
+early = { false_alarm = 5 }",
+        "early",
+        "a whole number from 1000",
+    );
+    breaks(
+        "action = \"reverse\"",
+        "action = \"reverse\"\nearly = {}",
+        "early",
+        "needs `false_alarm`",
+    );
+    breaks(
+        "[listen]",
+        "calls = 1\n[listen]",
+        "[calls]",
+        "is there twice",
+    );
+}
+
+#[test]
+fn what_is_missing_is_asked_for_where_it_should_stand() {
+    breaks(
+        "url = \"http://127.0.0.1:3002\"\n",
+        "",
+        "[backend.new]",
+        "[backend.new] needs `url`",
+    );
+    breaks(
+        "path = \"/ivr\"\n",
+        "",
+        "[[route]]",
+        "[[route]] number 1 needs `path`",
+    );
+    breaks(
+        "protocol = \"telnyx-texml\"\n",
+        "",
+        "[[route]]",
+        "needs `protocol`",
+    );
+    breaks(
+        "measure = \"error_rate\"\n",
+        "",
+        "[[reversal]]",
+        "needs `measure`",
+    );
+    breaks(
+        "above = \"10%\"\n",
+        "",
+        "[[reversal]]",
+        "needs `above` or `below`",
+    );
+    breaks("over = \"5m\"\n", "", "[[reversal]]", "needs `over`");
+    breaks(
+        "action = \"reverse\"\n",
+        "",
+        "[[reversal]]",
+        "needs `action`",
+    );
+    breaks(
+        "hash = \"java31\"",
+        "hash = \"xxh3\"",
+        "hash",
+        "needs a `salt`",
+    );
+    assert!(told("")[0].contains("no backend is named"));
+    assert!(told("")[1].contains("no [[route]] is named"));
+}
+
+#[test]
+fn what_does_not_fit_together_is_refused() {
+    line(
+        "admin = \"127.0.0.1:9901\"",
+        "admin = \"127.0.0.1:8080\"",
+        "meets `webhooks`",
+    );
+    line(
+        "admin = \"127.0.0.1:9901\"",
+        "admin = \"0.0.0.0:9901\"",
+        "a public admin address (0.0.0.0:9901) needs a token",
+    );
+    line(
+        "admin = \"127.0.0.1:9901\"",
+        "metrics = \"0.0.0.0:9901\"",
+        "`metrics` 0.0.0.0:9901 meets `admin` 127.0.0.1:9901",
+    );
+    line(
+        "http://127.0.0.1:3001",
+        "http://127.0.0.1:8080",
+        "where Switchback itself listens",
+    );
+    line("above = \"2s\"", "above = \"10s\"", "its `timeout` is 10s");
+    line(
+        "percentage = 10",
+        "percentage = 12.5",
+        "whole percentages only",
+    );
+    line(
+        "disabled_tenants = [\"b\"]",
+        "disabled_tenants = [\"a\"]",
+        "tenant `a` is in both lists",
+    );
+    line(
+        "short = \"5s\"",
+        "short = \"15m\"",
+        "must be less than `mature`",
+    );
+    breaks(
+        "mature = \"auto\"",
+        "mature = \"5s\"",
+        "short =",
+        "must be less than `mature`",
+    );
+    line(
+        "over = \"5m\"",
+        "below = \"1%\"\nover = \"5m\"",
+        "cannot both be in a row",
+    );
+    line(
+        "above = \"2s\"",
+        "failed_min = 3\nabove = \"2s\"",
+        "it belongs to [[reversal]] rows",
+    );
+    line(
+        "priority = \"high\"",
+        "action = \"hold\"",
+        "what acts is a [[reversal]] row",
+    );
+    breaks(
+        "[[alert]]\n",
+        "[[reversal]]\nname = \"high\"\nmeasure = \"critical_errors\"\nabove = 0\naction = \"hold\"\n[[alert]]\n",
+        "name = \"high\"\nmeasure = \"response",
+        "two rows are named `high`",
+    );
+    let twice = "[[reversal]]\nmeasure = \"error_rate\"\nabove = \"10%\"\nover = \"5m\"\naction = \"reverse\"\n[[alert]]";
+    breaks(
+        "[[alert]]",
+        twice,
+        "[[reversal]]\nmeasure = \"error_rate\"\nabove = \"10%\"\nover = \"5m\"\naction = \"reverse\"\n[[alert]]",
+        "says the same as another (`errors-10-5m`)",
+    );
+    let route = "[[route]]\npath = \"/ivr/\"\nprotocol = \"twilio\"\n[calls]";
+    breaks(
+        "[calls]",
+        route,
+        "path = \"/ivr/\"",
+        "two routes have the path `/ivr`",
+    );
+    breaks(
+        "action = \"reverse\"",
+        "action = \"reverse\"\nearly = true\n[[reversal]]\nmeasure = \"memory_used\"\nabove = \"9%\"\nover = \"1m\"\naction = \"reverse\"\nearly = true #2",
+        "early = true #2",
+        "works for rates",
+    );
+    breaks(
+        "action = \"reverse\"",
+        "action = \"reverse\"\n[[reversal]]\nmeasure = \"memory_used\"\nabove = \"9%\"\nover = \"1m\"\naction = \"reverse\"\nfailed_min = 2",
+        "failed_min",
+        "only for rates",
+    );
+}
+
+#[test]
+fn a_response_time_row_just_under_the_timeout_is_taken() {
+    assert_eq!(
+        told(&WELL.replace("above = \"2s\"", "above = \"9999ms\"")),
+        [""; 0]
+    );
+}
+
+#[test]
+fn what_is_odd_but_possible_is_a_warning() {
+    for (from, to, message) in [
+        (
+            "hash = \"java31\"",
+            "hash = \"java31\"\nsalt = \"s\"",
+            "`salt` means nothing to java31",
+        ),
+        (
+            "action = \"reverse\"",
+            "action = \"hold\"",
+            "nothing goes back to legacy by itself",
+        ),
+        (
+            "[\"/ivr/agent\"]",
+            "[\"/ivrx\"]",
+            "this route never sees it",
+        ),
+        (
+            "http://127.0.0.1:3002",
+            "http://127.0.0.1:3001",
+            "nothing would be migrated",
+        ),
+        ("[\"a\"]", "[\"a\", \"a\"]", "in the list twice"),
+        (
+            "[\"a\"]",
+            "[\"+1 415 555 0142\"]",
+            "without its punctuation",
+        ),
+        (
+            "[calls]",
+            "[tenants]\nunlisted = \"key\"\n[calls]",
+            "means nothing without a `file`",
+        ),
+    ] {
+        let loaded = checked(&WELL.replacen(from, to, 1)).unwrap();
+        let lines = loaded.warnings.lines();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].contains(message), "{lines:?} says {message}");
+    }
+}
+
+#[test]
+fn every_problem_is_told_at_once_and_in_order() {
+    let text = WELL
+        .replace("webhooks =", "webhoks =")
+        .replace("body = \"8MiB\"", "body = \"big\"")
+        .replace("timeout = \"10s\"", "rescue = \"start\"")
+        .replace("percentage = 10", "percentage = 200")
+        .replace("action = \"reverse\"", "action = \"explode\"");
+    let told = told(&text);
+    let lines: Vec<_> = told
+        .iter()
+        .filter_map(|line| line.split(':').next())
+        .collect();
+    let expected = ["line 2", "line 9", "line 24", "line 32", "line 39"];
+    assert_eq!(lines.get(..5), Some(&expected[..]), "{told:#?}");
+}
+
+#[test]
+fn a_syntax_error_hides_its_shadows_and_nothing_else() {
+    let text = WELL
+        .replace("format = \"auto\"", "format = \"auto")
+        .replace("percentage = 10", "percentage = 200");
+    let told = told(&text);
+    assert_eq!(told.len(), 2, "{told:#?}");
+    assert!(told[0].starts_with("line 11: "), "{told:#?}");
+    assert!(told[1].starts_with("line 32: "), "{told:#?}");
+    let twice = WELL.replace("hash = \"java31\"", "hash = \"java31\"\nhash = \"java31\"");
+    assert_eq!(self::told(&twice), ["line 31: `hash` is there twice"]);
+}
+
+#[test]
+fn a_secret_that_stands_in_the_file_is_refused_and_not_shown() {
+    let bad = WELL.replace("[state]", "admin_token = \"hunter2\"\n[state]");
+    let report = checked(&bad).unwrap_err();
+    assert!(report.lines()[0].contains("secrets do not stand in the file"));
+    assert!(!report.render(false).contains("hunter2"), "{report}");
+    assert!(!report.render(true).contains("hunter2"));
+}
+
+#[test]
+fn a_secret_is_read_from_where_it_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.toml");
+    fs::write(dir.path().join("token"), "a-long-enough-token\n").unwrap();
+    let with = |token: &str| {
+        WELL.replace(
+            "127.0.0.1:9901\"",
+            &format!("0.0.0.0:9901\"\nadmin_token = {token}"),
+        )
+    };
+    let loaded = load_text(&path, with("{ file = \"token\" }")).unwrap();
+    let token = loaded.config.listen.admin_token.clone().unwrap();
+    assert_eq!(token.expose(), "a-long-enough-token");
+    assert!(!format!("{:?}", loaded.config).contains("long-enough"));
+    for (token, message) in [
+        (
+            "{ env = \"SWITCHBACK_NEVER_SET\" }",
+            "SWITCHBACK_NEVER_SET, which is not set",
+        ),
+        ("{ file = \"gone\" }", "cannot be read"),
+        ("{}", "needs either `env` or `file`"),
+        (
+            "{ env = \"A\", file = \"b\" }",
+            "needs either `env` or `file`",
+        ),
+        ("{ envv = \"A\" }", "did you mean `env`?"),
+    ] {
+        let lines = load_text(&path, with(token)).unwrap_err().lines();
+        assert!(
+            lines.iter().any(|line| line.contains(message)),
+            "{lines:?} says {message}"
+        );
+    }
+}
+
+#[test]
+fn the_tenant_directory_reports_its_own_lines() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.toml");
+    let text = WELL.replace("[calls]", "[tenants]\nfile = \"tenants.csv\"\n[calls]");
+    let missing = load_text(&path, text.clone()).unwrap_err();
+    assert!(
+        missing.lines()[0].contains("t.toml:26: the tenant directory"),
+        "{missing}"
+    );
+
+    let csv = dir.path().join("tenants.csv");
+    fs::write(&csv, "key,tenant\n+1 415 555 0142,a\nbroken\n").unwrap();
+    let broken = load_text(&path, text.clone()).unwrap_err();
+    let lines = broken.lines();
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.contains("tenants.csv:3: the line has no comma")),
+        "{lines:?}"
+    );
+    assert!(
+        !broken.render(false).contains("415"),
+        "numbers are not shown: {broken}"
+    );
+
+    fs::write(&csv, "key,tenant\n+1 415 555 0142,a\n+14155550143,a\n").unwrap();
+    let loaded = load_text(&path, text.clone()).unwrap();
+    let lines = loaded.warnings.lines();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(
+        lines[0].contains("the directory names no tenant `b`"),
+        "{lines:?}"
+    );
+    let config = loaded.config;
+    assert_eq!(config.tenants.as_ref().map(|file| file.keys), Some(2));
+    let directory = config.proxy.directory.as_ref().unwrap();
+    assert_eq!(directory.tenant("+14155550142"), Some("a"));
+
+    fs::write(&csv, "key,tenant\n+1 415 555 0142,a\n+14155550143,b\n").unwrap();
+    let after = load_text(&path, text).unwrap().config;
+    assert_ne!(config.hash, after.hash, "the hash covers the directory");
+    assert!(diff(&config, &after).changed[0].contains("the tenant directory"));
+}
+
+#[test]
+fn a_file_that_is_not_there_is_one_problem() {
+    let report = load(Path::new("/nowhere/switchback.toml")).unwrap_err();
+    assert_eq!(report.errors(), 1);
+    assert!(report.render(false).contains("cannot be read"), "{report}");
+}
+
+#[test]
+fn the_report_looks_like_this() {
+    let text = WELL
+        .replace("percentage = 10", "percent = 10")
+        .replace("hash = \"java31\"", "hash = \"java31\"\nsalt = \"s\"");
+    let report = checked(&text).unwrap_err();
+    assert_eq!(
+        report.render(false),
+        r#"warning: `salt` means nothing to java31
+  --> config/t.toml:31:8
+   |
+31 | salt = "s"
+   |        ^^^
+   |
+   = help: remove the line, or use hash = "xxh3"
+
+error: unknown key `percent` in [split]
+  --> config/t.toml:33:1
+   |
+33 | percent = 10
+   | ^^^^^^^
+   |
+   = help: did you mean `percentage`?
+
+1 error, 1 warning in config/t.toml
+"#
+    );
+    assert!(
+        report.render(true).contains('\u{1b}'),
+        "colour where it is wanted"
+    );
+}
+
+fn shipped(name: &str) -> Loaded {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("config")
+        .join(name);
+    load(&path).unwrap_or_else(|report| panic!("{report}"))
+}
+
+#[test]
+fn the_sample_and_the_preset_are_taken_without_a_warning() {
+    for name in ["switchback.toml", "presets/ivr-texml.toml"] {
+        let loaded = shipped(name);
+        assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+        let rules = &loaded.config.rules;
+        assert_eq!(rules.len(), 14, "seven rows of each table");
+        let names: Vec<_> = rules.iter().map(|rule| rule.name.as_str()).collect();
+        assert_eq!(
+            names.get(..7),
+            Some(
+                &[
+                    "errors-5-15m",
+                    "errors-10-5m",
+                    "response-time-mean-3s-10m",
+                    "response-time-mean-5s-5m",
+                    "abandonment-15-30m",
+                    "abandonment-25-15m",
+                    "critical-errors-0-1h",
+                ][..]
+            )
+        );
+    }
+    assert_eq!(
+        shipped("switchback.toml").config.state.on_empty,
+        OnEmpty::File
+    );
+}
+
+#[test]
+fn rows_get_the_defaults_of_their_measure() {
+    let rules = shipped("switchback.toml").config.rules;
+    let of = |name: &str| rules.iter().find(|rule| rule.name == name).unwrap();
+    let errors = of("errors-10-5m");
+    assert_eq!((errors.calls_min, errors.failed_min), (20, 8));
+    assert_eq!(errors.early.map(|early| early.false_alarm), Some(100_000.0));
+    let alerting = of("errors-5-15m");
+    assert_eq!(
+        (alerting.calls_min, alerting.failed_min, alerting.early),
+        (20, 0, None)
+    );
+    let critical = of("critical-errors-0-1h");
+    assert_eq!(
+        (critical.calls_min, critical.failed_min, critical.early),
+        (0, 0, None)
+    );
+    let mean = of("response-time-mean-5s-5m");
+    assert_eq!(
+        (mean.threshold, mean.failed_min, mean.early.is_some()),
+        (5000.0, 0, true)
+    );
+}
+
+#[test]
+fn routes_stand_longest_path_first() {
+    let text = WELL.replace(
+        "[calls]",
+        "[[route]]\npath = \"/ivr/deep/\"\nprotocol = \"twilio\"\n[calls]",
+    );
+    let routes = checked(&text).unwrap().config.proxy.routes;
+    let paths: Vec<_> = routes.iter().map(|route| route.path.as_str()).collect();
+    assert_eq!(paths, ["/ivr/deep", "/ivr"]);
+}
+
+mod whatever_is_in_the_file {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn arbitrary_text_is_answered(text in "\\PC{0,200}|(?s).{0,200}") {
+            let _rendered = checked(&text).map_err(|report| report.render(true));
+        }
+
+        /// A sound file with a piece cut out and another put in gets much further.
+        #[test]
+        fn a_mangled_file_is_answered(
+            at in 0..WELL.len(),
+            cut in 0usize..40,
+            put in "[\\[\\]{}\"'=.,#\n a-z0-9%é\u{feff}\u{0}-]{0,12}",
+        ) {
+            let end = (at + cut).min(WELL.len());
+            let text = format!("{}{put}{}", &WELL[..at], &WELL[end..]);
+            if let Err(report) = checked(&text) {
+                prop_assert!(report.errors() > 0);
+                let _rendered = report.render(false);
+            }
+        }
+    }
+
+    #[test]
+    fn depth_is_answered_too() {
+        for text in [
+            "[".repeat(100_000),
+            "a.".repeat(100_000) + "a=1",
+            "a={".repeat(100_000),
+        ] {
+            assert!(checked(&text).is_err());
+        }
+    }
+}

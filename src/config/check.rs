@@ -1,0 +1,268 @@
+//! What does not fit together, though each line alone is well written.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use super::file::Draft;
+use super::problem::{Problem, Problems, nearest};
+use super::text::Span;
+use super::walk::{At, named, shown};
+use crate::rollout::List;
+use crate::rules::{Action, Mature, Side, Unit};
+use crate::split::tenants::{Unlisted, e164};
+
+/// Runs every check. `tenants`: the tenants the directory names, if there is one
+/// and it could be read.
+pub(super) fn run(draft: &Draft, tenants: Option<&BTreeSet<String>>, problems: &Problems) {
+    let add = |problem: Problem| problems.add(problem.follows());
+    addresses(draft, &add);
+    admin_token(draft, &add);
+    backends(draft, &add);
+    paths(draft, &add);
+    calls(draft, &add);
+    timeouts(draft, &add);
+    names(draft, &add);
+    reversal(draft, &add);
+    lists(draft, &add);
+    known_tenants(draft, tenants, &add);
+}
+
+type Add<'a> = dyn Fn(Problem) + 'a;
+
+fn addresses(draft: &Draft, add: &Add<'_>) {
+    let listen = &draft.listen;
+    let mut taken: Vec<(&str, &At<SocketAddr>)> = Vec::new();
+    let all = (listen.webhooks.iter().map(|at| ("webhooks", at)))
+        .chain(listen.admin.iter().map(|at| ("admin", at)))
+        .chain(listen.metrics.iter().map(|at| ("metrics", at)));
+    for (name, at) in all {
+        if let Some((other, first)) = taken.iter().find(|(_, first)| meet(first.value, at.value)) {
+            // One of two that meet may be a default, which has no line to point at.
+            let span = at.span.clone().or_else(|| first.span.clone());
+            let message = format!("`{name}` {} meets `{other}` {}", at.value, first.value);
+            add(Problem::error(span, message).help("give each its own address or port"));
+        }
+        taken.push((name, at));
+    }
+}
+
+/// Two listeners cannot both have these. Port 0 is a new port each time.
+fn meet(one: SocketAddr, other: SocketAddr) -> bool {
+    one.port() == other.port()
+        && one.port() != 0
+        && one.is_ipv4() == other.is_ipv4()
+        && (one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified())
+}
+
+fn admin_token(draft: &Draft, add: &Add<'_>) {
+    let Some(admin) = &draft.listen.admin else {
+        return;
+    };
+    if draft.listen.token_named || admin.value.ip().to_canonical().is_loopback() {
+        return;
+    }
+    let message = format!("a public admin address ({}) needs a token", admin.value);
+    add(Problem::error(admin.span.clone(), message).help(
+        "add admin_token = { env = \"SWITCHBACK_TOKEN\" }, or listen on 127.0.0.1; \
+         for a scraper alone there is `metrics`",
+    ));
+}
+
+fn backends(draft: &Draft, add: &Add<'_>) {
+    let (legacy, new) = (&draft.backends.legacy, &draft.backends.new);
+    if let (Some(legacy), Some(new)) = (legacy, new)
+        && (&legacy.value.host, legacy.value.port) == (&new.value.host, new.value.port)
+    {
+        let message = "both backends are the same address: nothing would be migrated";
+        add(Problem::warning(new.span.clone(), message));
+    }
+    for backend in [legacy, new].into_iter().flatten() {
+        // Other names may lead here too, but a check asks no name server.
+        let ip = match backend.value.host.as_str() {
+            "localhost" => IpAddr::from([127, 0, 0, 1]),
+            host => match host.parse() {
+                Ok(ip) => ip,
+                Err(_) => continue,
+            },
+        };
+        let at = SocketAddr::new(ip, backend.value.port);
+        let own = draft.listen.webhooks.iter();
+        if own.map(|own| own.value).any(|own| {
+            own == at || (own.port() == at.port() && own.ip().is_unspecified() && ip.is_loopback())
+        }) {
+            let message =
+                format!("{at} is where Switchback itself listens: webhooks would go round");
+            add(Problem::error(backend.span.clone(), message).help("name the backend's own port"));
+        }
+    }
+}
+
+fn paths(draft: &Draft, add: &Add<'_>) {
+    let mut known: BTreeMap<&str, ()> = BTreeMap::new();
+    for route in &draft.routes {
+        let Some(path) = &route.path else { continue };
+        if known.insert(&path.value, ()).is_some() {
+            let message = format!("two routes have the path `{}`", shown(&path.value));
+            add(Problem::error(path.span.clone(), message)
+                .help("one path has one protocol: remove one of them"));
+        }
+        let below = format!("{}/", path.value.trim_end_matches('/'));
+        for served in &route.served {
+            if served.value != path.value && !served.value.starts_with(&below) {
+                let message = format!(
+                    "`served` path `{}` is not below `{}`, so this route never sees it",
+                    shown(&served.value),
+                    shown(&path.value)
+                );
+                add(Problem::warning(served.span.clone(), message));
+            }
+        }
+    }
+}
+
+fn calls(draft: &Draft, add: &Add<'_>) {
+    let (Some(short), Some(mature)) = (&draft.short, &draft.mature) else {
+        return;
+    };
+    let least = match mature.value {
+        Mature::Fixed(span) => span,
+        // Auto is never less.
+        Mature::Auto => Duration::from_secs(600),
+    };
+    if short.value >= least {
+        let message = format!(
+            "`short` ({}) must be less than `mature` ({})",
+            Span(short.value),
+            match mature.value {
+                Mature::Fixed(span) => Span(span).to_string(),
+                Mature::Auto => "auto: at least 10m".to_owned(),
+            }
+        );
+        let span = short.span.clone().or_else(|| mature.span.clone());
+        add(Problem::error(span, message).help("`short` is a few seconds, for example \"5s\""));
+    }
+}
+
+fn timeouts(draft: &Draft, add: &Add<'_>) {
+    for row in &draft.rows {
+        let rule = &row.rule;
+        if rule.measure.unit() != Unit::Millis || rule.side != Side::Above {
+            continue;
+        }
+        let shortest = (draft.routes.iter())
+            .filter_map(|route| Some((route.timeout.as_ref()?.value, route)))
+            .min_by_key(|(timeout, _)| *timeout);
+        let Some((timeout, route)) = shortest else {
+            continue;
+        };
+        if rule.threshold < timeout.as_secs_f64() * 1000.0 {
+            continue;
+        }
+        let path = route.path.as_ref().map_or("?", |path| path.value.as_str());
+        let message = format!(
+            "no answer on `{}` can take this long: its `timeout` is {}",
+            shown(path),
+            Span(timeout)
+        );
+        add(Problem::error(Some(row.threshold_span.clone()), message)
+            .help("lower the threshold, or raise the route's `timeout` above it"));
+    }
+}
+
+fn names(draft: &Draft, add: &Add<'_>) {
+    let mut known = BTreeSet::new();
+    for row in &draft.rows {
+        let name = row.rule.name.as_str();
+        if !known.insert(name) {
+            let (message, help) = if row.name_made {
+                (
+                    format!("this row says the same as another (`{name}`)"),
+                    "remove it, or give it a `name` of its own",
+                )
+            } else {
+                (
+                    format!("two rows are named `{}`", shown(name)),
+                    "names are unique over both tables",
+                )
+            };
+            add(Problem::error(row.name_span.clone(), message).help(help));
+        }
+        if name.chars().count() > 64 {
+            let message = "a rule's name has at most 64 characters";
+            add(Problem::error(row.name_span.clone(), message));
+        }
+    }
+}
+
+fn reversal(draft: &Draft, add: &Add<'_>) {
+    // A row that could not be read may be the one.
+    if draft.rows.len() < draft.rows_written {
+        return;
+    }
+    if draft
+        .rows
+        .iter()
+        .any(|row| row.rule.action == Action::Reverse)
+    {
+        return;
+    }
+    add(Problem::warning(
+        None,
+        "no [[reversal]] row reverses: nothing goes back to legacy by itself",
+    )
+    .help("add a row with action = \"reverse\", for example error_rate above \"10%\" over \"5m\""));
+}
+
+fn lists(draft: &Draft, add: &Add<'_>) {
+    let mut known: BTreeMap<&str, List> = BTreeMap::new();
+    for (tenant, list) in &draft.split.tenants {
+        match known.insert(&tenant.value, *list) {
+            Some(other) if other != *list => {
+                let message = format!("tenant `{}` is in both lists", named(&tenant.value));
+                add(Problem::error(tenant.span.clone(), message)
+                    .help("remove it from `enabled_tenants` or from `disabled_tenants`"));
+            }
+            Some(_) => {
+                let message = format!("tenant `{}` is in the list twice", named(&tenant.value));
+                add(Problem::warning(tenant.span.clone(), message));
+            }
+            None => {}
+        }
+    }
+    if draft.tenants_file.is_some() {
+        return;
+    }
+    // Without a directory the key is the tenant, and numbers are keys in E.164.
+    for (tenant, _) in &draft.split.tenants {
+        if e164(&tenant.value).is_some_and(|number| number != tenant.value) {
+            let message = "this number is looked up without its punctuation";
+            let problem = Problem::warning(tenant.span.clone(), message);
+            add(problem.help("write a plus and digits, nothing between them"));
+        }
+    }
+}
+
+fn known_tenants(draft: &Draft, tenants: Option<&BTreeSet<String>>, add: &Add<'_>) {
+    let Some(known) = tenants else { return };
+    // Under `key` a tenant need not be listed to exist.
+    if draft.unlisted == Unlisted::Key || known.is_empty() {
+        return;
+    }
+    let names: Vec<&str> = known.iter().map(String::as_str).collect();
+    for (tenant, _) in &draft.split.tenants {
+        if known.contains(&tenant.value) {
+            continue;
+        }
+        let message = format!("the directory names no tenant `{}`", named(&tenant.value));
+        let problem = Problem::warning(tenant.span.clone(), message);
+        // Comparing with a million tenants costs more than the hint is worth.
+        let near = (names.len() <= 10_000)
+            .then(|| nearest(&tenant.value, &names))
+            .flatten();
+        add(match near {
+            Some(meant) => problem.help(format!("did you mean `{meant}`?")),
+            None => problem,
+        });
+    }
+}

@@ -1,0 +1,478 @@
+//! What a reload would change, in sentences, before anything is changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{Debug, Display};
+
+use super::text::Span;
+use super::walk::named;
+use super::{Access, Config};
+use crate::model::Backend;
+use crate::proxy::settings::{Route, Upstream};
+use crate::rollout::List;
+use crate::rules::{Mature, Rule, Side, Unit};
+use crate::split::{By, Hash};
+
+/// What a reload would change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Diff {
+    /// Changed in the file, but in force only after a restart.
+    pub needs_restart: Vec<String>,
+    /// Would move callers: the reload is refused unless it is forced.
+    pub refused: Vec<String>,
+    /// Changed by the reload.
+    pub changed: Vec<String>,
+}
+
+impl Diff {
+    /// Nothing is different.
+    pub fn is_empty(&self) -> bool {
+        self.needs_restart.is_empty() && self.refused.is_empty() && self.changed.is_empty()
+    }
+}
+
+/// Compares what runs with what a reload would bring.
+pub fn diff(old: &Config, new: &Config) -> Diff {
+    let mut changed = Vec::new();
+    edge(old, new, &mut changed);
+    routes(&old.proxy.routes, &new.proxy.routes, &mut changed);
+    tenants(old, new, &mut changed);
+    wishes(old, new, &mut changed);
+    rules(&old.rules, &new.rules, &mut changed);
+    Diff {
+        needs_restart: needs_restart(old, new),
+        refused: refused(old, new),
+        changed,
+    }
+}
+
+/// Adds "`name`: old → new" where the two differ.
+fn compare<T: PartialEq>(
+    into: &mut Vec<String>,
+    name: &str,
+    old: &T,
+    new: &T,
+    say: impl Fn(&T) -> String,
+) {
+    if old != new {
+        into.push(format!("`{name}`: {} → {}", say(old), say(new)));
+    }
+}
+
+fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
+    let mut told = Vec::new();
+    let into = &mut told;
+    let (before, after) = (&old.listen, &new.listen);
+    compare(
+        into,
+        "listen.webhooks",
+        &before.webhooks,
+        &after.webhooks,
+        |list| all(list),
+    );
+    compare(
+        into,
+        "listen.admin",
+        &before.admin,
+        &after.admin,
+        ToString::to_string,
+    );
+    compare(
+        into,
+        "listen.metrics",
+        &before.metrics,
+        &after.metrics,
+        |at| or_none(at.as_ref()),
+    );
+    compare(into, "state.dir", &old.state.dir, &new.state.dir, |dir| {
+        dir.display().to_string()
+    });
+    let (before, after) = (&old.proxy.limits, &new.proxy.limits);
+    compare(
+        into,
+        "limits.calls",
+        &before.calls,
+        &after.calls,
+        ToString::to_string,
+    );
+    compare(
+        into,
+        "limits.connections",
+        &before.connections,
+        &after.connections,
+        ToString::to_string,
+    );
+    compare(into, "log.format", &old.log.format, &new.log.format, word);
+    compare(
+        into,
+        "log.access",
+        &old.log.access,
+        &new.log.access,
+        |access| match access {
+            Access::Off => "off".to_owned(),
+            Access::File(path) => path.display().to_string(),
+        },
+    );
+    told
+}
+
+fn refused(old: &Config, new: &Config) -> Vec<String> {
+    let mut told = Vec::new();
+    let by = |by: &By| word(by);
+    compare(&mut told, "split.by", &old.scheme.by, &new.scheme.by, by);
+    compare(
+        &mut told,
+        "split.hash",
+        &old.scheme.hash,
+        &new.scheme.hash,
+        |hash| match hash {
+            Hash::Java31 => "java31".to_owned(),
+            Hash::Xxh3 { salt } => format!("xxh3 with salt \"{salt}\""),
+        },
+    );
+    told
+}
+
+fn edge(old: &Config, new: &Config, into: &mut Vec<String>) {
+    let url = |upstream: &Upstream| {
+        format!(
+            "http://{} ({:?} Host)",
+            upstream.authority, upstream.host_header
+        )
+    };
+    for backend in Backend::ALL {
+        let (before, after) = (&old.proxy.backends[backend], &new.proxy.backends[backend]);
+        compare(into, &format!("backend.{backend}"), before, after, url);
+    }
+    compare(
+        into,
+        "listen.public_url",
+        &old.proxy.public,
+        &new.proxy.public,
+        |public| match public {
+            Some(public) => format!("{}://{}", public.scheme, public.authority),
+            None => "none".to_owned(),
+        },
+    );
+    let (before, after) = (&old.proxy.trusted_proxies, &new.proxy.trusted_proxies);
+    compare(into, "listen.trusted_proxies", before, after, |list| {
+        all(list)
+    });
+    if old.listen.admin_token != new.listen.admin_token {
+        into.push("`listen.admin_token` is another one".to_owned());
+    }
+    let (before, after) = (&old.proxy.limits, &new.proxy.limits);
+    compare(into, "limits.body", &before.body, &after.body, |bytes| {
+        format!("{bytes} bytes")
+    });
+    for (name, before, after) in [
+        (
+            "limits.head_timeout",
+            before.head_timeout,
+            after.head_timeout,
+        ),
+        (
+            "limits.body_timeout",
+            before.body_timeout,
+            after.body_timeout,
+        ),
+        (
+            "limits.idle_timeout",
+            before.idle_timeout,
+            after.idle_timeout,
+        ),
+        (
+            "limits.drain_timeout",
+            before.drain_timeout,
+            after.drain_timeout,
+        ),
+        ("calls.short", old.proxy.short, new.proxy.short),
+    ] {
+        compare(into, name, &before, &after, |span| Span(*span).to_string());
+    }
+    compare(
+        into,
+        "calls.mature",
+        &old.mature,
+        &new.mature,
+        |mature| match mature {
+            Mature::Auto => "auto".to_owned(),
+            Mature::Fixed(span) => Span(*span).to_string(),
+        },
+    );
+    compare(
+        into,
+        "state.on_empty",
+        &old.state.on_empty,
+        &new.state.on_empty,
+        word,
+    );
+}
+
+fn routes(old: &[Route], new: &[Route], into: &mut Vec<String>) {
+    let before: BTreeMap<_, _> = old.iter().map(|route| (&route.path, route)).collect();
+    let after: BTreeMap<_, _> = new.iter().map(|route| (&route.path, route)).collect();
+    for path in before.keys().filter(|path| !after.contains_key(*path)) {
+        into.push(format!("route `{path}` is gone"));
+    }
+    for (path, after) in after {
+        let Some(before) = before.get(path) else {
+            into.push(format!("route `{path}` is new"));
+            continue;
+        };
+        let name = |what: &str| format!("route {path} {what}");
+        compare(
+            into,
+            &name("protocol"),
+            &before.protocol,
+            &after.protocol,
+            |protocol| protocol.name().to_owned(),
+        );
+        compare(
+            into,
+            &name("tenant"),
+            &before.tenant,
+            &after.tenant,
+            |list| format!("{list:?}"),
+        );
+        compare(
+            into,
+            &name("sources"),
+            &before.sources,
+            &after.sources,
+            |list| all(list),
+        );
+        compare(
+            into,
+            &name("served"),
+            &before.served,
+            &after.served,
+            |list| all(list),
+        );
+        compare(
+            into,
+            &name("timeout"),
+            &before.timeout,
+            &after.timeout,
+            |span| Span(*span).to_string(),
+        );
+    }
+}
+
+fn tenants(old: &Config, new: &Config, into: &mut Vec<String>) {
+    let keys = |config: &Config| match &config.tenants {
+        Some(file) => format!("{} ({} keys)", file.path.display(), file.keys),
+        None => "none".to_owned(),
+    };
+    if old.proxy.directory != new.proxy.directory {
+        into.push(format!(
+            "the tenant directory: {} → {}",
+            keys(old),
+            keys(new)
+        ));
+    }
+    let (before, after) = (&old.proxy.unlisted, &new.proxy.unlisted);
+    compare(into, "tenants.unlisted", before, after, word);
+}
+
+fn wishes(old: &Config, new: &Config, into: &mut Vec<String>) {
+    let (before, after) = (&old.wishes, &new.wishes);
+    compare(
+        into,
+        "split.enabled",
+        &before.enabled,
+        &after.enabled,
+        ToString::to_string,
+    );
+    compare(
+        into,
+        "split.percentage",
+        &before.percentage,
+        &after.percentage,
+        ToString::to_string,
+    );
+    let listed = |list: Option<&List>| match list {
+        Some(List::Enabled) => "enabled".to_owned(),
+        Some(List::Disabled) => "disabled".to_owned(),
+        None => "on no list".to_owned(),
+    };
+    let every: BTreeSet<_> = before.tenants.keys().chain(after.tenants.keys()).collect();
+    for tenant in every {
+        let (was, is) = (before.tenants.get(tenant), after.tenants.get(tenant));
+        if was != is {
+            into.push(format!(
+                "tenant `{}`: {} → {}",
+                named(tenant),
+                listed(was),
+                listed(is)
+            ));
+        }
+    }
+}
+
+fn rules(old: &[Rule], new: &[Rule], into: &mut Vec<String>) {
+    let before: BTreeMap<_, _> = old.iter().map(|rule| (&rule.name, rule)).collect();
+    let after: BTreeMap<_, _> = new.iter().map(|rule| (&rule.name, rule)).collect();
+    for name in before.keys().filter(|name| !after.contains_key(*name)) {
+        into.push(format!("rule `{name}` is gone"));
+    }
+    for (name, rule) in after {
+        match before.get(name) {
+            None => into.push(format!("rule `{name}` is new: {}", told(rule))),
+            Some(was) if *was == rule => {}
+            Some(was) if told(was) == told(rule) => {
+                into.push(format!(
+                    "rule `{name}` has other minima, early test or channels"
+                ));
+            }
+            Some(was) => into.push(format!("rule `{name}`: {} → {}", told(was), told(rule))),
+        }
+    }
+}
+
+/// A rule as people say it: `error_rate above 10% over 5m, reverse`.
+fn told(rule: &Rule) -> String {
+    let side = match rule.side {
+        Side::Above => "above",
+        Side::Below => "below",
+    };
+    let threshold = match rule.measure.unit() {
+        Unit::Share => format!("{}%", (rule.threshold * 1e6).round() / 1e4),
+        Unit::Millis => format!("{}ms", rule.threshold),
+        Unit::Number => rule.threshold.to_string(),
+    };
+    let (measure, over, action) = (rule.measure.name(), Span(rule.over), word(&rule.action));
+    format!("{measure} {side} {threshold} over {over}, {action}")
+}
+
+fn word(value: &impl Debug) -> String {
+    format!("{value:?}").to_lowercase()
+}
+
+fn all(list: &[impl Display]) -> String {
+    let list: Vec<String> = list.iter().map(ToString::to_string).collect();
+    format!("[{}]", list.join(", "))
+}
+
+fn or_none(value: Option<&impl Display>) -> String {
+    value.map_or_else(|| "none".to_owned(), ToString::to_string)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::load_text;
+    use super::*;
+
+    const BEFORE: &str = r#"
+[listen]
+webhooks = "127.0.0.1:8080"
+[backend.legacy]
+url = "http://127.0.0.1:3001"
+[backend.new]
+url = "http://127.0.0.1:3002"
+[[route]]
+path = "/ivr"
+protocol = "telnyx-texml"
+[split]
+percentage = 10
+enabled_tenants = ["a"]
+[[reversal]]
+name = "errors"
+measure = "error_rate"
+above = "10%"
+over = "5m"
+action = "reverse"
+"#;
+
+    fn config(text: &str) -> Config {
+        load_text(Path::new("t.toml"), text.to_owned())
+            .unwrap()
+            .config
+    }
+
+    fn changed_by(from: &str, to: &str) -> Diff {
+        assert!(BEFORE.contains(from), "{from} is in the file");
+        diff(&config(BEFORE), &config(&BEFORE.replace(from, to)))
+    }
+
+    #[test]
+    fn the_same_file_changes_nothing() {
+        assert!(changed_by("[split]", "[split] # a comment").is_empty());
+    }
+
+    #[test]
+    fn each_change_is_one_sentence_in_its_place() {
+        for (from, to, sentence) in [
+            (
+                "percentage = 10",
+                "percentage = 25",
+                "`split.percentage`: 10 % → 25 %",
+            ),
+            ("[\"a\"]", "[]", "tenant `a`: enabled → on no list"),
+            (
+                "enabled_tenants",
+                "disabled_tenants",
+                "tenant `a`: enabled → disabled",
+            ),
+            (
+                "\"10%\"",
+                "\"7%\"",
+                "rule `errors`: error_rate above 10% over 5m, reverse → error_rate above 7% over 5m, reverse",
+            ),
+            (
+                "over = \"5m\"",
+                "over = \"5m\"\ncalls_min = 5",
+                "rule `errors` has other minima, early test or channels",
+            ),
+            (
+                "protocol = \"telnyx-texml\"",
+                "protocol = \"twilio\"",
+                "`route /ivr protocol`: telnyx-texml → twilio",
+            ),
+            (
+                ":3002",
+                ":3003",
+                "`backend.new`: http://127.0.0.1:3002 (Public Host) → http://127.0.0.1:3003 (Public Host)",
+            ),
+        ] {
+            let diff = changed_by(from, to);
+            assert_eq!(diff.changed, [sentence], "{to}");
+            assert!(diff.needs_restart.is_empty() && diff.refused.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_renamed_route_or_rule_is_one_gone_and_one_new() {
+        let diff = changed_by("path = \"/ivr\"", "path = \"/voice\"");
+        assert_eq!(
+            diff.changed,
+            ["route `/ivr` is gone", "route `/voice` is new"]
+        );
+    }
+
+    #[test]
+    fn addresses_and_sizes_wait_for_a_restart() {
+        let diff = changed_by(":8080", ":8081");
+        assert_eq!(
+            diff.needs_restart,
+            ["`listen.webhooks`: [127.0.0.1:8080] → [127.0.0.1:8081]"]
+        );
+        assert!(diff.changed.is_empty());
+    }
+
+    #[test]
+    fn what_would_move_callers_is_refused() {
+        let diff = changed_by(
+            "[split]",
+            "[split]\nby = \"call\"\nhash = \"xxh3\"\nsalt = \"s\"",
+        );
+        assert_eq!(
+            diff.refused,
+            [
+                "`split.by`: tenant → call",
+                "`split.hash`: java31 → xxh3 with salt \"s\""
+            ]
+        );
+    }
+}

@@ -1,0 +1,329 @@
+//! The sections of the file, read into a draft.
+//!
+//! A draft keeps where each thing stands and has holes where something was
+//! wrong, so that the checks that compare things (`config/check.rs`) can run over
+//! what is there, and blame nothing that is not.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use toml::de::DeTable;
+
+use super::problem::{Problem, Problems};
+use super::secret::{self, Secret};
+use super::walk::{At, Section, Value, shown};
+use super::{Access, LogFormat, OnEmpty, routes, split, tables, text};
+use crate::model::PerBackend;
+use crate::proxy::settings::{HostHeader, Limits, PublicUrl, Upstream};
+use crate::rules::Mature;
+use crate::split::tenants::Unlisted;
+
+/// The file as far as it could be read.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) listen: Listening,
+    pub(super) state_dir: PathBuf,
+    pub(super) on_empty: OnEmpty,
+    pub(super) limits: Limits,
+    pub(super) log_format: LogFormat,
+    pub(super) access: Access,
+    pub(super) backends: PerBackend<Option<At<Upstream>>>,
+    pub(super) routes: Vec<routes::Draft>,
+    pub(super) tenants_file: Option<At<PathBuf>>,
+    pub(super) unlisted: Unlisted,
+    pub(super) short: Option<At<Duration>>,
+    pub(super) mature: Option<At<Mature>>,
+    pub(super) split: split::Draft,
+    /// Rows that could be read.
+    pub(super) rows: Vec<tables::Draft>,
+    /// How many there are in the file.
+    pub(super) rows_written: usize,
+}
+
+/// `[listen]`.
+#[derive(Debug)]
+pub(super) struct Listening {
+    pub(super) webhooks: Vec<At<SocketAddr>>,
+    pub(super) admin: Option<At<SocketAddr>>,
+    pub(super) metrics: Option<At<SocketAddr>>,
+    /// A token was asked for, even if it could not be read.
+    pub(super) token_named: bool,
+    pub(super) token: Option<Secret>,
+    pub(super) public: Option<PublicUrl>,
+    pub(super) trusted: Vec<IpNet>,
+}
+
+/// Reads every section. `base` is where the files that it names are looked for.
+pub(super) fn draft(table: &DeTable<'_>, problems: &Problems, base: &Path) -> Draft {
+    let root = Section::root(table, problems);
+    // In the order of the documentation, which is also how known keys are listed.
+    let listen = listen(&root.section("listen", "[listen]"), base);
+    let (state_dir, on_empty) = state(&root.section("state", "[state]"));
+    let limits = limits(&root.section("limits", "[limits]"));
+    let (log_format, access) = log(&root.section("log", "[log]"));
+    let backends = backends(&root);
+    let routes = routes::read(&root);
+    let (tenants_file, unlisted) = tenants(&root.section("tenants", "[tenants]"), base);
+    let (short, mature) = calls(&root.section("calls", "[calls]"));
+    let split = split::read(&root.section("split", "[split]"));
+    let rows = tables::read(&root);
+    let draft = Draft {
+        listen,
+        state_dir,
+        on_empty,
+        limits,
+        log_format,
+        access,
+        backends,
+        routes,
+        tenants_file,
+        unlisted,
+        short,
+        mature,
+        split,
+        rows_written: rows.len(),
+        rows: rows.into_iter().flatten().collect(),
+    };
+    root.finish(&["plan", "notify"], &[]);
+    draft
+}
+
+fn listen(section: &Section<'_>, base: &Path) -> Listening {
+    let webhooks = match section.get("webhooks") {
+        Some(value) => {
+            let list = value.one_or_more("an address or a list of addresses", "\"0.0.0.0:8080\"");
+            addresses(&list)
+        }
+        None => vec![default(SocketAddr::from(([0, 0, 0, 0], 8080)))],
+    };
+    let admin = match section.get("admin") {
+        Some(value) => value.address().map(|address| value.at(address)),
+        None => Some(default(SocketAddr::from(([127, 0, 0, 1], 9901)))),
+    };
+    let metrics = section
+        .get("metrics")
+        .and_then(|value| value.address().map(|address| value.at(address)));
+    let token = section.get("admin_token");
+    let listening = Listening {
+        webhooks,
+        admin,
+        metrics,
+        token_named: token.is_some(),
+        token: token.and_then(|value| secret::read(&value, base)),
+        public: section.get("public_url").and_then(|value| {
+            let origin = value.read("\"https://voice.example.com\"", text::origin)?;
+            Some(PublicUrl {
+                scheme: origin.scheme.to_owned(),
+                authority: origin.authority(),
+            })
+        }),
+        trusted: section
+            .get("trusted_proxies")
+            .map(|value| networks(&value))
+            .unwrap_or_default(),
+    };
+    section.finish(&["tls"], &[]);
+    listening
+}
+
+fn addresses(list: &[Value<'_>]) -> Vec<At<SocketAddr>> {
+    list.iter()
+        .filter_map(|value| Some(value.at(value.address()?)))
+        .collect()
+}
+
+const fn default<T>(value: T) -> At<T> {
+    At { value, span: None }
+}
+
+/// A list of networks.
+pub(super) fn networks(value: &Value<'_>) -> Vec<IpNet> {
+    value
+        .list("a list of networks, for example [\"10.0.0.0/8\"]")
+        .iter()
+        .filter_map(|entry| entry.read("\"10.0.0.0/8\"", text::network))
+        .collect()
+}
+
+fn state(section: &Section<'_>) -> (PathBuf, OnEmpty) {
+    let dir = section
+        .get("dir")
+        .and_then(|value| value.string("\"/var/lib/switchback\""))
+        .unwrap_or("/var/lib/switchback");
+    let on_empty = section
+        .get("on_empty")
+        .and_then(|value| value.choice(&[("legacy", OnEmpty::Legacy), ("file", OnEmpty::File)]))
+        .unwrap_or_default();
+    section.finish(&[], &[]);
+    (PathBuf::from(dir), on_empty)
+}
+
+fn limits(section: &Section<'_>) -> Limits {
+    const MOMENT: Duration = Duration::from_millis(100);
+    const HOUR: Duration = Duration::from_secs(3600);
+    let given = Limits::default();
+    let count = |key, most| {
+        let value = section.get(key)?.integer(1..=most)?;
+        usize::try_from(value).ok()
+    };
+    let time = |key, least| section.get(key)?.duration(least..=HOUR);
+    let limits = Limits {
+        // 200 bytes each: ten million are 2 GB, which is as much as one table should hold.
+        calls: count("calls", 10_000_000).unwrap_or(given.calls),
+        body: section
+            .get("body")
+            .and_then(|value| value.size(1 << 10..=1 << 30))
+            .unwrap_or(given.body),
+        connections: count("connections", 1_000_000).unwrap_or(given.connections),
+        head_timeout: time("head_timeout", MOMENT).unwrap_or(given.head_timeout),
+        body_timeout: time("body_timeout", MOMENT).unwrap_or(given.body_timeout),
+        idle_timeout: time("idle_timeout", MOMENT).unwrap_or(given.idle_timeout),
+        drain_timeout: time("drain_timeout", Duration::ZERO).unwrap_or(given.drain_timeout),
+    };
+    section.finish(
+        &[],
+        &[(
+            "timeout",
+            "the time a backend has to answer is `timeout` of its [[route]]",
+        )],
+    );
+    limits
+}
+
+fn log(section: &Section<'_>) -> (LogFormat, Access) {
+    let format = section
+        .get("format")
+        .and_then(|value| {
+            value.choice(&[
+                ("auto", LogFormat::Auto),
+                ("text", LogFormat::Text),
+                ("json", LogFormat::Json),
+            ])
+        })
+        .unwrap_or_default();
+    let access = match section
+        .get("access")
+        .and_then(|value| value.string("\"off\""))
+    {
+        None | Some("off") => Access::Off,
+        Some(path) => Access::File(PathBuf::from(path)),
+    };
+    section.finish(&[], &[]);
+    (format, access)
+}
+
+fn backends(root: &Section<'_>) -> PerBackend<Option<At<Upstream>>> {
+    let section = root.section("backend", "[backend]");
+    if !section.is_there() && section.span.is_none() {
+        root.problems.add(
+            Problem::error(None, "no backend is named")
+                .help("add [backend.legacy] and [backend.new], each with a `url`")
+                .follows(),
+        );
+        return PerBackend::default();
+    }
+    let backends = PerBackend {
+        legacy: backend(&section, &section.section("legacy", "[backend.legacy]")),
+        new: backend(&section, &section.section("new", "[backend.new]")),
+    };
+    section.finish(
+        &[],
+        &[("url", "write it under [backend.legacy] or [backend.new]")],
+    );
+    backends
+}
+
+fn backend(parent: &Section<'_>, section: &Section<'_>) -> Option<At<Upstream>> {
+    if !section.is_there() {
+        // Of the wrong kind was already said.
+        if section.span.is_none() {
+            parent.problems.add(
+                Problem::error(parent.span.clone(), format!("{} is missing", section.name))
+                    .help("there are exactly two backends, `legacy` and `new`, each with a `url`")
+                    .follows(),
+            );
+        }
+        return None;
+    }
+    let host_header = section
+        .get("host")
+        .and_then(|value| {
+            value.choice(&[
+                ("public", HostHeader::Public),
+                ("backend", HostHeader::Backend),
+            ])
+        })
+        .unwrap_or(HostHeader::Public);
+    let url = section.need("url", "\"http://127.0.0.1:3001\"");
+    section.finish(&["names", "claim", "tls"], &[]);
+    let url = url?;
+    let origin = url.read("\"http://127.0.0.1:3001\"", text::origin)?;
+    if origin.scheme == "https" {
+        let help =
+            "put a TLS-terminating hop beside the backend, or use http:// on a private network";
+        let message = "TLS to backends is not in this version";
+        url.problems
+            .add(Problem::error(Some(url.span()), message).help(help));
+        return None;
+    }
+    Some(url.at(Upstream {
+        authority: origin.authority(),
+        host: origin.host,
+        port: origin.port,
+        host_header,
+    }))
+}
+
+fn tenants(section: &Section<'_>, base: &Path) -> (Option<At<PathBuf>>, Unlisted) {
+    let file = section.get("file").and_then(|value| {
+        let name = value.string("\"tenants.csv\"")?;
+        Some(value.at(base.join(name)))
+    });
+    let unlisted = section.get("unlisted");
+    let chosen = unlisted
+        .as_ref()
+        .and_then(|value| value.choice(&[("legacy", Unlisted::Legacy), ("key", Unlisted::Key)]));
+    if let (Some(value), true) = (&unlisted, section.get("file").is_none()) {
+        section.problems.add(
+            Problem::warning(
+                Some(value.span()),
+                "`unlisted` means nothing without a `file`: the key itself is the tenant",
+            )
+            .help("name a `file`, or remove the line")
+            .follows(),
+        );
+    }
+    section.finish(&[], &[]);
+    (file, chosen.unwrap_or_default())
+}
+
+fn calls(section: &Section<'_>) -> (Option<At<Duration>>, Option<At<Mature>>) {
+    // Windows hold one hour: what ripens later would never be in one.
+    const RANGE: std::ops::RangeInclusive<Duration> =
+        Duration::from_secs(1)..=Duration::from_secs(3600);
+    let short = match section.get("short") {
+        Some(value) => value
+            .duration(Duration::ZERO..=Duration::from_secs(3600))
+            .map(|span| value.at(span)),
+        None => Some(default(Duration::from_secs(5))),
+    };
+    let mature = match section.get("mature") {
+        Some(value) if value.as_str() == Some("auto") => Some(value.at(Mature::Auto)),
+        Some(value) if value.as_str().and_then(text::duration).is_none() => {
+            let word = value.as_str().map(shown).unwrap_or_default();
+            value.refuse(
+                format!("cannot be \"{word}\""),
+                "it is \"auto\" or a duration such as \"10m\"",
+            );
+            None
+        }
+        Some(value) => value
+            .duration(RANGE)
+            .map(|span| value.at(Mature::Fixed(span))),
+        None => Some(default(Mature::Auto)),
+    };
+    section.finish(&[], &[]);
+    (short, mature)
+}

@@ -1,0 +1,305 @@
+//! Every problem at once, each with file, line and caret.
+//!
+//! A report may end up in a ticket, so lines that may hold a secret are shown
+//! with their strings starred out, and lines of the tenant directory, which are
+//! telephone numbers, are named but not shown.
+
+use std::fmt;
+use std::io::IsTerminal;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use annotate_snippets::{AnnotationKind, Group, Level as Mark, Origin, Renderer, Snippet};
+
+use super::problem::{Level, MAIN, Problem};
+
+/// Words that make a line one not to be shown as it is.
+const SECRET: [&str; 8] = [
+    "token", "secret", "password", "passwd", "bearer", "hmac", "_key", "notify",
+];
+
+/// A file that problems point into.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Its path, as it was given.
+    pub path: PathBuf,
+    /// Its text; empty where it could not be read.
+    pub text: String,
+}
+
+/// What is wrong with a configuration, whole. As an error it says all of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    sources: Vec<Source>,
+    problems: Vec<Problem>,
+}
+
+impl Report {
+    /// A report over these files, the configuration first.
+    pub(super) fn new(sources: Vec<Source>, problems: Vec<Problem>) -> Self {
+        let mut report = Self {
+            sources,
+            problems: Vec::new(),
+        };
+        report.extend(problems);
+        report
+    }
+
+    /// Adds problems and brings all into the order of the files.
+    pub fn extend(&mut self, problems: impl IntoIterator<Item = Problem>) {
+        self.problems.extend(problems);
+        // What has no place is about the file as a whole, and comes last in it.
+        self.problems.sort_by_key(|problem| {
+            let start = problem.span.as_ref().map_or(usize::MAX, |span| span.start);
+            (problem.file, start)
+        });
+    }
+
+    /// Every problem, in the order of the files.
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    /// Nothing to say?
+    pub fn is_empty(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    /// How many problems refuse the configuration.
+    pub fn errors(&self) -> usize {
+        self.count(Level::Error)
+    }
+
+    /// How many problems do not.
+    pub fn warnings(&self) -> usize {
+        self.count(Level::Warning)
+    }
+
+    fn count(&self, level: Level) -> usize {
+        self.problems
+            .iter()
+            .filter(|problem| problem.level == level)
+            .count()
+    }
+
+    /// The line of its file a problem stands in, from 1; None where it has no place.
+    pub fn line(&self, problem: &Problem) -> Option<usize> {
+        let text = &self.sources.get(problem.file)?.text;
+        let start = problem.span.as_ref()?.start.min(text.len());
+        let before = text.as_bytes().get(..start)?;
+        Some(before.iter().filter(|byte| **byte == b'\n').count() + 1)
+    }
+
+    /// `3 errors, 1 warning in config/switchback.toml`.
+    pub fn summary(&self) -> String {
+        let many = |number: usize, word: &str| match number {
+            1 => format!("1 {word}"),
+            number => format!("{number} {word}s"),
+        };
+        let counts = match (self.errors(), self.warnings()) {
+            (0, 0) => "nothing wrong".to_owned(),
+            (0, warnings) => many(warnings, "warning"),
+            (errors, 0) => many(errors, "error"),
+            (errors, warnings) => {
+                format!("{}, {}", many(errors, "error"), many(warnings, "warning"))
+            }
+        };
+        match self.sources.get(MAIN) {
+            Some(source) => format!("{counts} in {}", source.path.display()),
+            None => counts,
+        }
+    }
+
+    /// One line for each problem, for a log: `file:line: message (help)`.
+    pub fn lines(&self) -> Vec<String> {
+        self.problems
+            .iter()
+            .map(|problem| {
+                let place = self.place(problem);
+                match &problem.help {
+                    Some(help) => format!("{place}: {} ({help})", problem.message),
+                    None => format!("{place}: {}", problem.message),
+                }
+            })
+            .collect()
+    }
+
+    fn place(&self, problem: &Problem) -> String {
+        let path = match self.sources.get(problem.file) {
+            Some(source) => source.path.display().to_string(),
+            None => "configuration".to_owned(),
+        };
+        match self.line(problem) {
+            Some(line) => format!("{path}:{line}"),
+            None => path,
+        }
+    }
+
+    /// The whole report as people read it, with the summary as its last line.
+    pub fn render(&self, colour: bool) -> String {
+        let renderer = if colour {
+            Renderer::styled()
+        } else {
+            Renderer::plain()
+        };
+        let shown: Vec<String> = self
+            .sources
+            .iter()
+            .map(|source| starred(&source.text))
+            .collect();
+        let mut text = String::new();
+        for problem in &self.problems {
+            text.push_str(&renderer.render(&self.groups(problem, &shown)));
+            text.push_str("\n\n");
+        }
+        text.push_str(&self.summary());
+        text.push('\n');
+        text
+    }
+
+    fn groups<'a>(&'a self, problem: &'a Problem, shown: &'a [String]) -> Vec<Group<'a>> {
+        let mark = match problem.level {
+            Level::Error => Mark::ERROR,
+            Level::Warning => Mark::WARNING,
+        };
+        let mut group = Group::with_title(mark.primary_title(problem.message.as_str()));
+        let path = self
+            .sources
+            .get(problem.file)
+            .map(|source| source.path.display().to_string())
+            .unwrap_or_default();
+        match (&problem.span, shown.get(problem.file)) {
+            (Some(span), Some(text)) if problem.file == MAIN => {
+                group = group.element(
+                    Snippet::source(text.as_str())
+                        .path(path)
+                        .annotation(AnnotationKind::Primary.span(first_line(text, span))),
+                );
+            }
+            _ => {
+                let origin = Origin::path(path);
+                group = group.element(match self.line(problem) {
+                    Some(line) => origin.line(line),
+                    None => origin,
+                });
+            }
+        }
+        if let Some(help) = &problem.help {
+            group = group.element(Mark::HELP.message(help.as_str()));
+        }
+        vec![group]
+    }
+
+    /// Should standard error be coloured: it is a terminal and `NO_COLOR` is unset.
+    pub fn colour_wanted() -> bool {
+        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        !refused && std::io::stderr().is_terminal()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(false))
+    }
+}
+
+impl std::error::Error for Report {}
+
+/// A span cut to its first line, to the text, and to whole characters.
+fn first_line(text: &str, span: &Range<usize>) -> Range<usize> {
+    let whole = |mut at: usize| {
+        at = at.min(text.len());
+        while !text.is_char_boundary(at) {
+            at -= 1;
+        }
+        at
+    };
+    let start = whole(span.start);
+    let end = whole(span.end.max(start));
+    let line = text
+        .get(start..end)
+        .and_then(|inside| inside.find('\n'))
+        .map_or(end, |newline| start + newline);
+    start..line
+}
+
+/// The text with the values of lines that may hold a secret starred out, byte
+/// for byte, so that spans still fit. Also user names and passwords in URLs.
+fn starred(text: &str) -> String {
+    text.split_inclusive('\n').map(star_line).collect()
+}
+
+fn star_line(line: &str) -> String {
+    let lower = line.to_ascii_lowercase();
+    let written = lower.split('#').next().unwrap_or_default();
+    if !SECRET.iter().any(|word| written.contains(word)) {
+        return star_credentials(line);
+    }
+    let Some((key, value)) = line.split_once('=') else {
+        return line.to_owned();
+    };
+    // A table says where the secret is kept; anything else may be the secret.
+    let table = value.trim_start().starts_with('{');
+    let mut quoted: Option<char> = None;
+    let starred: String = value
+        .chars()
+        .map(|character| match quoted {
+            Some(quote) if character == quote => {
+                quoted = None;
+                character.to_string()
+            }
+            None if matches!(character, '"' | '\'') => {
+                quoted = Some(character);
+                character.to_string()
+            }
+            _ if character.is_whitespace() => character.to_string(),
+            None if table => character.to_string(),
+            _ => "*".repeat(character.len_utf8()),
+        })
+        .collect();
+    format!("{key}={starred}")
+}
+
+fn star_credentials(line: &str) -> String {
+    let Some((before, rest)) = line.split_once("://") else {
+        return line.to_owned();
+    };
+    let end = rest.find(['/', '"', '\'', ' ']).unwrap_or(rest.len());
+    let (authority, after) = rest.split_at(end);
+    match authority.rsplit_once('@') {
+        Some((credentials, host)) => {
+            format!("{before}://{}@{host}{after}", "*".repeat(credentials.len()))
+        }
+        None => line.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_with_a_secret_is_starred_and_keeps_its_length() {
+        for (line, shown) in [
+            ("admin_token = \"hunter2\"\n", "admin_token = \"*******\"\n"),
+            ("admin_token = hunter2", "admin_token = *******"),
+            ("admin_token = \"hunter2", "admin_token = \"*******"),
+            ("t = { secret = \"é\" }", "t = { secret = \"**\" }"),
+            ("url = \"http://u:p@host/\"", "url = \"http://***@host/\""),
+            (
+                "percentage = 10 # no token here",
+                "percentage = 10 # no token here",
+            ),
+        ] {
+            assert_eq!(star_line(line), shown);
+            assert_eq!(line.len(), shown.len());
+        }
+    }
+
+    #[test]
+    fn a_span_never_leaves_its_line_or_its_text() {
+        assert_eq!(first_line("ab\ncd", &(1..5)), 1..2);
+        assert_eq!(first_line("é", &(1..9)), 0..2);
+        assert_eq!(first_line("", &(4..2)), 0..0);
+    }
+}

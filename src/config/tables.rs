@@ -1,0 +1,387 @@
+//! `[[reversal]]` and `[[alert]]`: rows as people write them, made into rules.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use super::problem::Problem;
+use super::text::{self, Span};
+use super::walk::{Section, Value, shown};
+use crate::rules::{Action, Early, Measure, Priority, Rule, Side, Unit};
+
+/// Measures of the contract that later versions know.
+const LATER: [&str; 5] = [
+    "failed_call_rate",
+    "call_duration_mean",
+    "breaker_opens",
+    "transactions",
+    "health_error_rate",
+];
+
+/// Channels that notices will go to.
+const CHANNELS: [&str; 5] = ["slack", "pagerduty", "email", "sms", "webhook"];
+
+/// Mean calls to a false alarm, where a row does not say.
+const FALSE_ALARM: f64 = 100_000.0;
+/// Distinct failed calls a reversing rate needs, where a row does not say.
+const FAILED_MIN: u32 = 8;
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// One row as far as it could be read.
+#[derive(Debug)]
+pub(super) struct Draft {
+    /// Where its name stands, else where it begins.
+    pub(super) name_span: Option<Range<usize>>,
+    /// The name was made from the row.
+    pub(super) name_made: bool,
+    /// Where its threshold stands.
+    pub(super) threshold_span: Range<usize>,
+    /// The rule.
+    pub(super) rule: Rule,
+}
+
+/// Which table a row stands in.
+#[derive(Clone, Copy, PartialEq)]
+enum Table {
+    Reversal,
+    Alert,
+}
+
+/// Reads both tables: reversal rows, then alert rows, each in file order. None
+/// is a row that could not be read, which was spoken of.
+pub(super) fn read(root: &Section<'_>) -> Vec<Option<Draft>> {
+    let reversal = root.rows("reversal");
+    let alert = root.rows("alert");
+    (reversal.iter().map(|section| row(section, Table::Reversal)))
+        .chain(alert.iter().map(|section| row(section, Table::Alert)))
+        .collect()
+}
+
+fn row(section: &Section<'_>, table: Table) -> Option<Draft> {
+    let name = section.get("name");
+    let measure = section
+        .need("measure", "\"error_rate\"")
+        .and_then(|value| measure(&value));
+    let limit = limit(section, measure);
+    let over = over(section, measure);
+    let hold_for = match section.get("hold_for") {
+        Some(value) => value.duration(Duration::ZERO..=HOUR),
+        None => Some(Duration::ZERO),
+    };
+    let calls_min = count(section, "calls_min");
+    let action = match table {
+        Table::Reversal => section
+            .need("action", "\"reverse\"")
+            .and_then(|value| action(&value)),
+        Table::Alert => Some(Action::Alert),
+    };
+    // Only the reversal table has these, and asking makes them known.
+    let (failed_min, early, priority, to) = match table {
+        Table::Reversal => (
+            failed_min(section, measure, action),
+            early(section, measure, action),
+            None,
+            Vec::new(),
+        ),
+        Table::Alert => (Some(0), Some(None), priority(section), to(section)),
+    };
+    finish(section, table);
+    let made_of = name.as_ref().and_then(|value| value.string("\"errors\""));
+    // From here on a hole anywhere means no rule; every hole was spoken of.
+    let (measure, (side, threshold, threshold_span), over) = (measure?, limit?, over?);
+    let rule = Rule {
+        name: match made_of {
+            Some(name) => name.to_owned(),
+            None => made_name(measure, side, threshold, over, table),
+        },
+        measure,
+        side,
+        threshold,
+        over,
+        action: action?,
+        hold_for: hold_for?,
+        calls_min: calls_min?.unwrap_or_else(|| measure.calls_min()),
+        failed_min: failed_min?,
+        early: early?,
+        priority,
+        to,
+    };
+    Some(Draft {
+        name_span: name
+            .as_ref()
+            .map_or_else(|| section.span.clone(), |value| Some(value.span())),
+        name_made: name.is_none(),
+        threshold_span,
+        rule,
+    })
+}
+
+fn finish(section: &Section<'_>, table: Table) {
+    match table {
+        Table::Reversal => section.finish(
+            &["scope"],
+            &[
+                ("to", "the channels to tell stand in an [[alert]] row"),
+                ("priority", "the priority stands in an [[alert]] row"),
+            ],
+        ),
+        Table::Alert => section.finish(
+            &["scope"],
+            &[
+                (
+                    "action",
+                    "an alert tells people; what acts is a [[reversal]] row",
+                ),
+                ("failed_min", "it belongs to [[reversal]] rows"),
+                ("early", "it belongs to [[reversal]] rows"),
+            ],
+        ),
+    }
+}
+
+fn measure(value: &Value<'_>) -> Option<Measure> {
+    if let Some(later) = value.as_str().filter(|name| LATER.contains(name)) {
+        value.refuse(
+            format!("\"{later}\" is not in this version"),
+            "remove the row",
+        );
+        return None;
+    }
+    value.choice(&Measure::ALL.map(|measure| (measure.name(), measure)))
+}
+
+fn action(value: &Value<'_>) -> Option<Action> {
+    if let Some(later @ ("step-back" | "disable-tenant")) = value.as_str() {
+        value.refuse(
+            format!("\"{later}\" is not in this version"),
+            "it is `alert`, `hold` or `reverse`",
+        );
+        return None;
+    }
+    value.choice(&[
+        ("alert", Action::Alert),
+        ("hold", Action::Hold),
+        ("reverse", Action::Reverse),
+    ])
+}
+
+fn limit(section: &Section<'_>, measure: Option<Measure>) -> Option<(Side, f64, Range<usize>)> {
+    let (side, value) = match (section.get("above"), section.get("below")) {
+        (Some(above), None) => (Side::Above, above),
+        (None, Some(below)) => (Side::Below, below),
+        (Some(_), Some(below)) => {
+            below.refuse("and `above` cannot both be in a row", "make two rows of it");
+            return None;
+        }
+        (None, None) => {
+            let message = format!("{} needs `above` or `below`", section.name);
+            section.problems.add(
+                Problem::error(section.span.clone(), message)
+                    .help("for example: above = \"10%\"")
+                    .follows(),
+            );
+            return None;
+        }
+    };
+    if let Some(text) = value.as_str().filter(|text| relative(text)) {
+        value.refuse(
+            format!(
+                "relative to another value (\"{}\") is not in this version",
+                shown(text)
+            ),
+            "write the threshold itself",
+        );
+        return None;
+    }
+    let threshold = match measure?.unit() {
+        Unit::Share => value.share()?,
+        Unit::Millis => {
+            let span = value.duration(Duration::from_millis(1)..=Duration::from_secs(60))?;
+            span.as_secs_f64() * 1000.0
+        }
+        Unit::Number => {
+            let number = value.number()?;
+            if number < 0.0 {
+                value.refuse("is below zero", "nothing counted here ever is");
+                return None;
+            }
+            number
+        }
+    };
+    if side == Side::Below && threshold == 0.0 {
+        value.refuse("can never be met", "nothing measured here is below zero");
+        return None;
+    }
+    if side == Side::Above && measure?.unit() == Unit::Share && threshold >= 1.0 {
+        value.refuse("can never be met", "no share is above 100%");
+        return None;
+    }
+    Some((side, threshold, value.span()))
+}
+
+fn relative(text: &str) -> bool {
+    text.split_once(char::is_whitespace)
+        .is_some_and(|(factor, base)| {
+            factor.ends_with('x') && matches!(base.trim(), "legacy" | "baseline")
+        })
+}
+
+fn over(section: &Section<'_>, measure: Option<Measure>) -> Option<Duration> {
+    // Reports come one by one: where a row names no span, an hour is remembered.
+    let counted = matches!(
+        measure,
+        Some(Measure::CriticalErrors | Measure::Complaints | Measure::Incidents)
+    );
+    let value = match section.get("over") {
+        Some(value) => value,
+        None if counted => return Some(HOUR),
+        None => section.need("over", "\"5m\"")?,
+    };
+    if value.as_str() == Some("stage") {
+        value.refuse(
+            "\"stage\" is not in this version",
+            "write a span up to \"1h\"",
+        );
+        return None;
+    }
+    let span = value.as_str().and_then(text::duration);
+    if let Some(longer) = span.filter(|span| *span > HOUR) {
+        value.refuse(
+            format!(
+                "is {}: windows longer than 1h are not in this version",
+                Span(longer)
+            ),
+            "write a span from \"1s\" to \"1h\"",
+        );
+        return None;
+    }
+    if let Some(uneven) = span.filter(|span| span.subsec_nanos() != 0) {
+        value.refuse(
+            format!("is {}: windows are made of whole seconds", Span(uneven)),
+            "write a span from \"1s\" to \"1h\"",
+        );
+        return None;
+    }
+    value.duration(Duration::from_secs(1)..=HOUR)
+}
+
+/// None: wrong. Some(None): not said.
+fn count(section: &Section<'_>, key: &'static str) -> Option<Option<u32>> {
+    match section.get(key) {
+        Some(value) => {
+            let count = value.integer(0..=1_000_000)?;
+            Some(u32::try_from(count).ok())
+        }
+        None => Some(None),
+    }
+}
+
+const fn is_rate(measure: Measure) -> bool {
+    matches!(
+        measure,
+        Measure::ErrorRate | Measure::AbandonmentRate | Measure::SpeechRecognitionRate
+    )
+}
+
+fn failed_min(
+    section: &Section<'_>,
+    measure: Option<Measure>,
+    action: Option<Action>,
+) -> Option<u32> {
+    let said = count(section, "failed_min")?;
+    let rate = measure.is_none_or(is_rate);
+    if let (Some(value), false) = (section.get("failed_min"), rate) {
+        value.refuse("means something only for rates", "remove the line");
+        return None;
+    }
+    let reverses = action == Some(Action::Reverse);
+    Some(said.unwrap_or(if rate && reverses { FAILED_MIN } else { 0 }))
+}
+
+/// None: wrong. Some(None): switched off.
+fn early(
+    section: &Section<'_>,
+    measure: Option<Measure>,
+    action: Option<Action>,
+) -> Option<Option<Early>> {
+    let can =
+        measure.is_none_or(|measure| is_rate(measure) || measure == Measure::ResponseTimeMean);
+    let usual = Some(Early {
+        false_alarm: FALSE_ALARM,
+    });
+    let Some(value) = section.get("early") else {
+        let on = can && action == Some(Action::Reverse);
+        return Some(if on { usual } else { None });
+    };
+    let early = if value.is_table() {
+        let table = value.table("`early`")?;
+        let alarm = table.get("false_alarm");
+        table.finish(&[], &[]);
+        let Some(alarm) = alarm else {
+            value.refuse(
+                "needs `false_alarm`",
+                "write true, false or { false_alarm = 100000 }",
+            );
+            return None;
+        };
+        // Fewer than a thousand calls to a false alarm is a reversal a day.
+        let false_alarm = alarm.integer(1_000..=1_000_000_000_000)?;
+        #[expect(clippy::cast_precision_loss, reason = "below 2^53")]
+        Some(Early {
+            false_alarm: false_alarm as f64,
+        })
+    } else if value.boolean()? {
+        usual
+    } else {
+        None
+    };
+    if early.is_some() && !can {
+        value.refuse(
+            "works for rates and for response_time_mean only",
+            "remove the line",
+        );
+        return None;
+    }
+    Some(early)
+}
+
+fn priority(section: &Section<'_>) -> Option<Priority> {
+    let Some(value) = section.get("priority") else {
+        return Some(Priority::Medium);
+    };
+    value.choice(&[
+        ("low", Priority::Low),
+        ("medium", Priority::Medium),
+        ("high", Priority::High),
+        ("critical", Priority::Critical),
+    ])
+}
+
+fn to(section: &Section<'_>) -> Vec<String> {
+    let Some(value) = section.get("to") else {
+        return Vec::new();
+    };
+    let list = value.one_or_list("a list of channels, for example [\"slack\"]");
+    list.iter()
+        .filter_map(|entry| entry.choice(&CHANNELS.map(|channel| (channel, channel))))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// `errors-10-5m`: what is looked at, the threshold's figure, the span.
+fn made_name(measure: Measure, side: Side, threshold: f64, over: Duration, table: Table) -> String {
+    let word = match measure {
+        Measure::ErrorRate => "errors".to_owned(),
+        Measure::AbandonmentRate => "abandonment".to_owned(),
+        Measure::SpeechRecognitionRate => "speech-recognition".to_owned(),
+        other => other.name().replace('_', "-"),
+    };
+    let figure = match measure.unit() {
+        // Rounded to what people write: 0.07 × 100 is 7.000000000000001.
+        Unit::Share => format!("{}", (threshold * 1e6).round() / 1e4),
+        Unit::Millis => Span(Duration::from_secs_f64(threshold / 1000.0)).to_string(),
+        Unit::Number => format!("{threshold}"),
+    };
+    let below = if side == Side::Below { "below-" } else { "" };
+    let alert = if table == Table::Alert { "alert-" } else { "" };
+    format!("{alert}{word}-{below}{figure}-{}", Span(over)).replace(' ', "")
+}
