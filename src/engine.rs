@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use crate::document::FlawSet;
+pub use crate::measure::ReportKind;
 use crate::model::{Backend, PerBackend, Percentage, Wall};
 use crate::rollout::{List, Phase};
 use crate::rules::{Action, Finding, Measure, Priority};
@@ -150,19 +151,4 @@ pub struct Reported {
     pub backend: Backend,
     /// In whose words.
     pub message: String,
-}
-
-/// What can be reported.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum ReportKind {
-    /// Anything that harms data or its integrity.
-    CriticalError,
-    /// A customer complained.
-    Complaint,
-    /// An incident was opened.
-    Incident,
-    /// Share of memory in use, 0..=1.
-    MemoryUsed(f64),
-    /// Share of processor in use, 0..=1.
-    CpuUsed(f64),
 }

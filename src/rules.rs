@@ -3,6 +3,13 @@
 //! A row gives one of three verdicts. Too little evidence is its own answer: it
 //! neither advances nor reverses, and says how much is missing.
 
+pub mod blind;
+pub mod compare;
+pub mod evidence;
+mod one_tenant;
+pub mod reading;
+pub mod words;
+
 use std::time::Duration;
 
 /// One row of the reversal table or of the alert table.
@@ -35,6 +42,52 @@ pub struct Rule {
     pub to: Vec<String>,
 }
 
+impl Rule {
+    /// A name made from the row: `error_rate-above-10%-5m`.
+    pub fn default_name(measure: Measure, side: Side, threshold: f64, over: Duration) -> String {
+        format!(
+            "{}-{}-{}-{}",
+            measure.name(),
+            side.name(),
+            words::amount(measure, threshold).replace(' ', ""),
+            words::span(over).replace(' ', "").replace("min", "m")
+        )
+    }
+
+    /// Is a value on the bad side? Exactly at the threshold is not.
+    pub fn is_beyond(&self, value: f64) -> bool {
+        // A share written "7%" may be off by the last bit; that is no excess.
+        let slack = self.threshold.abs() * 1e-9;
+        match self.side {
+            Side::Above => value > self.threshold + slack,
+            Side::Below => value < self.threshold - slack,
+        }
+    }
+
+    /// Can the row be tested early? Shares and the mean, on their bad side.
+    pub fn can_be_early(&self) -> bool {
+        self.side == self.measure.bad_side()
+            && matches!(
+                self.measure,
+                Measure::ErrorRate
+                    | Measure::AbandonmentRate
+                    | Measure::SpeechRecognitionRate
+                    | Measure::ResponseTimeMean
+            )
+    }
+
+    /// Does the row need so many distinct failed calls? Only where failures are counted.
+    pub const fn counts_failures(&self) -> bool {
+        matches!(
+            self.measure,
+            Measure::ErrorRate
+                | Measure::AbandonmentRate
+                | Measure::SpeechRecognitionRate
+                | Measure::BackendDown
+        )
+    }
+}
+
 /// Settings of the sequential test.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Early {
@@ -49,6 +102,16 @@ pub enum Side {
     Above,
     /// Trips when the value is less than the threshold.
     Below,
+}
+
+impl Side {
+    /// The word for it in configuration and names.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Above => "above",
+            Self::Below => "below",
+        }
+    }
 }
 
 /// What follows when a rule trips.
@@ -185,6 +248,14 @@ impl Measure {
             | Self::Complaints
             | Self::Incidents
             | Self::BackendDown => Unit::Number,
+        }
+    }
+
+    /// The side on which a value is bad.
+    pub const fn bad_side(self) -> Side {
+        match self {
+            Self::SpeechRecognitionRate => Side::Below,
+            _ => Side::Above,
         }
     }
 
