@@ -5,9 +5,15 @@
 
 pub mod blind;
 pub mod compare;
+#[cfg(test)]
+mod day;
 pub mod evidence;
+#[cfg(test)]
+mod judging;
 mod one_tenant;
 pub mod reading;
+#[cfg(test)]
+mod tables;
 pub mod words;
 
 use std::time::Duration;
@@ -54,6 +60,22 @@ impl Rule {
         )
     }
 
+    /// `failed_min` where a row does not say: 8 for a reversal on a rate, else none.
+    pub const fn default_failed_min(measure: Measure, action: Action) -> u32 {
+        match (measure, action) {
+            (
+                Measure::ErrorRate | Measure::AbandonmentRate | Measure::SpeechRecognitionRate,
+                Action::Reverse,
+            ) => 8,
+            _ => 0,
+        }
+    }
+
+    /// `early` where a row does not say: on for a reversal on a rate or a mean.
+    pub fn default_early(measure: Measure, side: Side, action: Action) -> Option<Early> {
+        (action == Action::Reverse && measure.can_be_early(side)).then(Early::default)
+    }
+
     /// Is a value on the bad side? Exactly at the threshold is not.
     pub fn is_beyond(&self, value: f64) -> bool {
         // A share written "7%" may be off by the last bit; that is no excess.
@@ -66,14 +88,7 @@ impl Rule {
 
     /// Can the row be tested early? Shares and the mean, on their bad side.
     pub fn can_be_early(&self) -> bool {
-        self.side == self.measure.bad_side()
-            && matches!(
-                self.measure,
-                Measure::ErrorRate
-                    | Measure::AbandonmentRate
-                    | Measure::SpeechRecognitionRate
-                    | Measure::ResponseTimeMean
-            )
+        self.measure.can_be_early(self.side)
     }
 
     /// Does the row need so many distinct failed calls? Only where failures are counted.
@@ -93,6 +108,14 @@ impl Rule {
 pub struct Early {
     /// Mean number of calls to a false alarm while the rate is at the threshold.
     pub false_alarm: f64,
+}
+
+impl Default for Early {
+    fn default() -> Self {
+        Self {
+            false_alarm: 100_000.0,
+        }
+    }
 }
 
 /// Which side of the threshold is bad.
@@ -249,6 +272,18 @@ impl Measure {
             | Self::Incidents
             | Self::BackendDown => Unit::Number,
         }
+    }
+
+    /// Has it a sequential test, with the bad side this one?
+    pub fn can_be_early(self, side: Side) -> bool {
+        side == self.bad_side()
+            && matches!(
+                self,
+                Self::ErrorRate
+                    | Self::AbandonmentRate
+                    | Self::SpeechRecognitionRate
+                    | Self::ResponseTimeMean
+            )
     }
 
     /// The side on which a value is bad.

@@ -101,7 +101,12 @@ impl Answers {
 
     /// Call voices that failed, as the error rate counts them.
     pub fn bad(&self) -> i64 {
-        self.failed.max(0) + if self.stale_counts() { self.stale.max(0) } else { 0 }
+        self.failed.max(0)
+            + if self.stale_counts() {
+                self.stale.max(0)
+            } else {
+                0
+            }
     }
 
     /// Call voices behind the error rate.
@@ -227,13 +232,47 @@ macro_rules! slot {
 }
 
 slot!(Answers {
-    good, failed, stale, calls, failed_calls, webhooks, webhooks_stale, answered, unanswered,
-    latencies, latency_us, latency_us_squared, slow, timed, speech_good, speech_empty, begun,
-    critical_errors, complaints, incidents, memory, cpu, active,
+    good,
+    failed,
+    stale,
+    calls,
+    failed_calls,
+    webhooks,
+    webhooks_stale,
+    answered,
+    unanswered,
+    latencies,
+    latency_us,
+    latency_us_squared,
+    slow,
+    timed,
+    speech_good,
+    speech_empty,
+    begun,
+    critical_errors,
+    complaints,
+    incidents,
+    memory,
+    cpu,
+    active,
 });
-slot!(Ends { served, abandoned, failed, unknown });
+slot!(Ends {
+    served,
+    abandoned,
+    failed,
+    unknown
+});
 slot!(TenantAnswers {
-    good, failed, stale, calls, failed_calls, timed, slow, latency_us, speech_good, speech_empty,
+    good,
+    failed,
+    stale,
+    calls,
+    failed_calls,
+    timed,
+    slow,
+    latency_us,
+    speech_good,
+    speech_empty,
 });
 slot!(TenantEnds { served, abandoned });
 

@@ -14,18 +14,21 @@ use crate::model::{TenantKey, Tick};
 /// Seconds in a slot.
 const WIDTH: u64 = 10;
 
-/// Tenants told apart in one slot: what a table of 256 places takes. Those that
+/// Tenants told apart in one slot: what a table of 128 places takes. Those that
 /// come later in the same ten seconds are counted together as nobody's; where
 /// so many are active at once, none of them is half of anything.
-pub const TENANTS_MAX: usize = 224;
+pub const TENANTS_MAX: usize = 112;
 
 /// While fewer are active, nobody's evidence is cut: two tenants that fail are half each.
 pub const ACTIVE_MIN: usize = 4;
 
+/// What was found about each tenant.
+pub type Found<C> = HashMap<TenantKey, C, BuildHasherDefault<AsItIs>>;
+
 /// Counts by tenant in a ring of ten-second slots.
 #[derive(Clone, Debug)]
 pub struct Tenants<C> {
-    slots: Vec<HashMap<TenantKey, C, BuildHasherDefault<AsItIs>>>,
+    slots: Vec<Found<C>>,
     head: u64,
 }
 
@@ -56,8 +59,8 @@ impl<C: Slot> Tenants<C> {
     /// What is known about each tenant from one moment to another, both included,
     /// to the ten seconds. [`TenantKey::NONE`] holds unknown tenants and those past
     /// [`TENANTS_MAX`].
-    pub fn between(&self, from: Tick, to: Tick) -> HashMap<TenantKey, C> {
-        let mut found: HashMap<TenantKey, C> = HashMap::new();
+    pub fn between(&self, from: Tick, to: Tick) -> Found<C> {
+        let mut found: Found<C> = Found::default();
         let oldest = (self.head + 1).saturating_sub(self.length());
         let last = (to.secs() / WIDTH).min(self.head);
         for slot in (from.secs() / WIDTH).max(oldest)..=last {

@@ -121,6 +121,7 @@ impl<S: Slot> Window<S> {
     pub fn clear(&mut self) {
         self.slots.fill(S::default());
         self.entered = S::default();
+        self.entered_next = (self.head + 1).saturating_sub(self.lag);
         for (_, total) in &mut self.totals {
             *total = S::default();
         }

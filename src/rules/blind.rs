@@ -1,7 +1,7 @@
 //! A row that can never be sure at the traffic there is protects nobody, and an
 //! operator must hear it before the stage begins.
 
-use super::{Rule, words};
+use super::{Measure, Rule, Unit, words};
 
 /// Distinct calls the row must see in its span before it can trip.
 pub fn calls_needed(rule: &Rule) -> u32 {
@@ -15,7 +15,9 @@ pub fn calls_needed(rule: &Rule) -> u32 {
 
 /// Has the row a sequential test, which needs no full window?
 pub fn has_early(rule: &Rule) -> bool {
-    rule.early.is_some() && rule.can_be_early()
+    // "Above 0 %" leaves nothing to test against: one failure is all it takes.
+    let nothing_worse = rule.measure.unit() == Unit::Share && rule.threshold <= 0.0;
+    rule.early.is_some() && rule.can_be_early() && !nothing_worse
 }
 
 /// Why a row would be blind at so many calls a minute on new; None if it sees.
@@ -28,7 +30,7 @@ pub fn blind_at(rule: &Rule, calls_per_minute: f64) -> Option<String> {
     Some(format!(
         "blind: at {} calls a minute about {} reach new in {}, and the row needs {}; \
          lengthen `over`, lower `calls_min`, or wait for a higher percentage",
-        words::amount(super::Measure::ConcurrentCalls, calls_per_minute),
+        words::amount(Measure::ConcurrentCalls, calls_per_minute),
         words::many(expected.floor().max(0.0) as u64, "call"),
         words::span(rule.over),
         needed,

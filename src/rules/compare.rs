@@ -51,13 +51,21 @@ mod tests {
             ((20, 20), (40, 40), false),
             ((0, 0), (1, 2), false),
         ] {
-            assert_eq!(share_is_higher(new, legacy), higher, "{new:?} against {legacy:?}");
+            assert_eq!(
+                share_is_higher(new, legacy),
+                higher,
+                "{new:?} against {legacy:?}"
+            );
         }
     }
 
     #[test]
     fn a_mean_is_higher_when_its_spread_does_not_explain_it() {
-        let times = |mean, variance| Times { count: 50, mean, variance };
+        let times = |mean, variance| Times {
+            count: 50,
+            mean,
+            variance,
+        };
         assert!(mean_is_higher(times(6000.0, 1e6), times(5200.0, 1e6)));
         assert!(!mean_is_higher(times(6000.0, 9e6), times(5200.0, 9e6)));
     }

@@ -219,8 +219,8 @@ impl Row {
             Measure::SpeechRecognitionRate => 1.0 - rule.threshold,
             _ => rule.threshold,
         };
-        let testable = rule.can_be_early()
-            && (rule.measure != Measure::ResponseTimeMean || slow.is_some());
+        let testable =
+            rule.can_be_early() && (rule.measure != Measure::ResponseTimeMean || slow.is_some());
         let early = rule
             .early
             .filter(|_| testable)
@@ -251,7 +251,10 @@ impl Row {
             }
             _ => {
                 let stale = card.answers(self.rule.over).stale_counts();
-                (answers.failed + if stale { answers.stale } else { 0 }, answers.good)
+                (
+                    answers.failed + if stale { answers.stale } else { 0 },
+                    answers.good,
+                )
             }
         };
         let whole = |count: i64| u64::try_from(count).unwrap_or(0);
@@ -264,14 +267,7 @@ impl Row {
 
     fn judge(&mut self, cards: &PerBackend<Scorecard>, seen: Seen) -> Finding {
         let rule = &self.rule;
-        let read = |backend| {
-            Reading::of(
-                &cards[backend],
-                rule.measure,
-                rule.over,
-                rule.threshold,
-            )
-        };
+        let read = |backend| Reading::of(&cards[backend], rule.measure, rule.over, rule.threshold);
         let (mut new, legacy): (Reading, Reading) = (read(Backend::New), read(Backend::Legacy));
         if is_too_young(rule, seen) {
             new.value = None;
@@ -305,7 +301,10 @@ impl Row {
             add(&mut because, &words::allowed(rule));
         }
         if by_early && !by_window {
-            add(&mut because, "the sequential test is sure without a full window");
+            add(
+                &mut because,
+                "the sequential test is sure without a full window",
+            );
         } else if let Some(missing) = &missing {
             add(&mut because, missing);
         }
@@ -314,7 +313,10 @@ impl Row {
         }
         if let (true, Some(stood), Verdict::Inconclusive) = (met, standing, verdict) {
             let (stood, asked) = (words::span(stood), words::span(rule.hold_for));
-            add(&mut because, &format!("it has stood for {stood} of {asked}"));
+            add(
+                &mut because,
+                &format!("it has stood for {stood} of {asked}"),
+            );
         }
         if blind {
             add(&mut because, "blind at the present traffic");

@@ -7,14 +7,12 @@
 //! left must still trip the row. It is asked only of a row that would trip, so the
 //! cut can withhold a reversal and never cause one.
 
-use std::collections::HashMap;
-
 use super::evidence::Seen;
 use super::{Measure, Rule};
 use crate::measure::counts::{TenantAnswers, TenantEnds};
 use crate::measure::early::Suspicion;
 use crate::measure::scorecard::Scorecard;
-use crate::measure::tenants::{ACTIVE_MIN, weight_allowed, without_the_excess};
+use crate::measure::tenants::{ACTIVE_MIN, Found, weight_allowed, without_the_excess};
 use crate::model::{TenantKey, Tick};
 
 /// One tenant's part of a row's evidence.
@@ -33,9 +31,8 @@ pub(super) fn window_stands(rule: &Rule, card: &Scorecard, seen: Seen) -> bool {
         return true;
     };
     let sum = |of: fn(&Part) -> f64| parts.values().map(of).sum::<f64>();
-    let largest = |of: fn(&Part) -> f64| {
-        named(&parts).map(|(_, part)| of(part)).fold(0.0, f64::max)
-    };
+    let largest =
+        |of: fn(&Part) -> f64| named(&parts).map(|(_, part)| of(part)).fold(0.0, f64::max);
     let (bad, all) = (sum(|part| part.bad), sum(|part| part.all));
     let worst = worst(&parts);
     let rest = (bad - worst.bad, all - worst.all);
@@ -71,12 +68,19 @@ pub(super) fn early_level(
     let worst_bad = worst.bad.min(bad);
     let worst_good = (worst.all - worst.bad).clamp(0.0, good);
     let rest = bad - worst_bad;
-    let weight = if worst_bad > rest { rest / worst_bad } else { 1.0 };
+    let weight = if worst_bad > rest {
+        rest / worst_bad
+    } else {
+        1.0
+    };
     suspicion.level_if(
         rest + weight * worst_bad,
         good - (1.0 - weight) * worst_good,
     )
 }
+
+/// Every tenant's part.
+type Parts = Found<Part>;
 
 #[derive(Clone, Copy, Debug)]
 enum Weigh {
@@ -88,15 +92,12 @@ enum Weigh {
 
 /// The row's evidence by tenant; None while fewer than four are active or where
 /// the measure has no tenants.
-fn parts(
-    rule: &Rule,
-    card: &Scorecard,
-    seen: Seen,
-    from: Tick,
-    weigh: Weigh,
-) -> Option<HashMap<TenantKey, Part>> {
-    let answers = |from| card.tenants().map(|tenants| tenants.between(from, seen.now));
-    let parts: HashMap<TenantKey, Part> = match rule.measure {
+fn parts(rule: &Rule, card: &Scorecard, seen: Seen, from: Tick, weigh: Weigh) -> Option<Parts> {
+    let answers = |from| {
+        card.tenants()
+            .map(|tenants| tenants.between(from, seen.now))
+    };
+    let parts: Parts = match rule.measure {
         Measure::AbandonmentRate => card
             .tenant_ends()?
             .between(from - card.mature(), seen.now - card.mature())
@@ -108,18 +109,24 @@ fn parts(
             answers(from)?
                 .into_iter()
                 .map(|(tenant, counts)| {
-                    (tenant, Part::of_answers(rule.measure, &counts, stale, weigh))
+                    (
+                        tenant,
+                        Part::of_answers(rule.measure, &counts, stale, weigh),
+                    )
                 })
                 .collect()
         }
         _ => return None,
     };
     // A suspicion may be younger than the row's span: who is active is asked of the span.
-    let active = answers(seen.now - rule.over)?
-        .into_iter()
-        .filter(|(tenant, counts)| *tenant != TenantKey::NONE && counts.calls > 0)
-        .count();
-    (active.max(named(&parts).count()) >= ACTIVE_MIN).then_some(parts)
+    let active = || {
+        answers(seen.now - rule.over).map_or(0, |all| {
+            all.into_iter()
+                .filter(|(tenant, counts)| *tenant != TenantKey::NONE && counts.calls > 0)
+                .count()
+        })
+    };
+    (named(&parts).count() >= ACTIVE_MIN || active() >= ACTIVE_MIN).then_some(parts)
 }
 
 impl Part {
@@ -165,13 +172,13 @@ impl Part {
     }
 }
 
-fn named(parts: &HashMap<TenantKey, Part>) -> impl Iterator<Item = (&TenantKey, &Part)> {
+fn named(parts: &Parts) -> impl Iterator<Item = (&TenantKey, &Part)> {
     parts
         .iter()
         .filter(|(tenant, part)| **tenant != TenantKey::NONE && part.all > 0.0)
 }
 
-fn worst(parts: &HashMap<TenantKey, Part>) -> Part {
+fn worst(parts: &Parts) -> Part {
     named(parts)
         .map(|(_, part)| *part)
         .max_by(|a, b| a.bad.total_cmp(&b.bad))

@@ -116,7 +116,10 @@ impl Reading {
         let (good, empty) = (count(answers.speech_good), count(answers.speech_empty));
         let calls = self.calls.min(good + empty);
         Self {
-            value: share(answers.speech_good, answers.speech_good + answers.speech_empty),
+            value: share(
+                answers.speech_good,
+                answers.speech_good + answers.speech_empty,
+            ),
             samples: calls,
             calls,
             failed: empty.min(calls),

@@ -168,7 +168,12 @@ mod tests {
         ] {
             assert_eq!(amount(measure, value), said);
         }
-        for (seconds, said) in [(300, "5 min"), (3600, "1 h"), (90, "90 s"), (5400, "90 min")] {
+        for (seconds, said) in [
+            (300, "5 min"),
+            (3600, "1 h"),
+            (90, "90 s"),
+            (5400, "90 min"),
+        ] {
             assert_eq!(span(Duration::from_secs(seconds)), said);
         }
     }
@@ -177,16 +182,36 @@ mod tests {
     fn a_row_without_a_name_is_named_by_what_it_says() {
         let five = Duration::from_secs(300);
         for (measure, side, threshold, name) in [
-            (Measure::ErrorRate, Side::Above, 0.1, "error_rate-above-10%-5m"),
-            (Measure::ResponseTimeMean, Side::Above, 5000.0, "response_time_mean-above-5s-5m"),
-            (Measure::ResponseTimeP95, Side::Above, 800.0, "response_time_p95-above-800ms-5m"),
+            (
+                Measure::ErrorRate,
+                Side::Above,
+                0.1,
+                "error_rate-above-10%-5m",
+            ),
+            (
+                Measure::ResponseTimeMean,
+                Side::Above,
+                5000.0,
+                "response_time_mean-above-5s-5m",
+            ),
+            (
+                Measure::ResponseTimeP95,
+                Side::Above,
+                800.0,
+                "response_time_p95-above-800ms-5m",
+            ),
             (
                 Measure::SpeechRecognitionRate,
                 Side::Below,
                 0.75,
                 "speech_recognition_rate-below-75%-5m",
             ),
-            (Measure::CriticalErrors, Side::Above, 0.0, "critical_errors-above-0-5m"),
+            (
+                Measure::CriticalErrors,
+                Side::Above,
+                0.0,
+                "critical_errors-above-0-5m",
+            ),
         ] {
             assert_eq!(Rule::default_name(measure, side, threshold, five), name);
         }
