@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 
 use crate::document::FlawSet;
 use crate::measure::Observation;
+pub use crate::measure::ReportKind;
 use crate::model::{PerBackend, Tick, Wall};
 use crate::rollout::{Command, Entry, Order, Phase, Rollout, Wishes};
 pub use crate::rollout::{Refusal, RefusalKind};
