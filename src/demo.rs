@@ -20,21 +20,24 @@ use tokio::net::TcpListener;
 use crate::clock;
 use crate::model::{Backend, Tick};
 use crate::rollout::Phase;
-use crate::serve::{self, Running};
+use crate::serve::{self, Running, Signals};
 use callers::Phone;
 use ivr::Ivr;
 use screen::Screen;
 
 /// What goes wrong in the demo's new backend.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Fault {
-    /// Six of ten webhooks answer 500.
+    /// Six of ten webhooks answer with status 500
+    #[default]
     Errors,
-    /// Every answer takes seconds.
+    /// Six of ten answer 200 with a document no provider can run
+    Documents,
+    /// Every answer takes seconds
     Slow,
-    /// Six of ten answers are status 200 with a document no provider can run.
-    Broken,
-    /// Nothing: a good day.
+    /// It does not answer at all
+    Down,
+    /// Nothing: a good day
     None,
 }
 
@@ -69,8 +72,9 @@ async fn play(options: Options) -> anyhow::Result<bool> {
     let (legacy, legacy_at) = backend(Backend::Legacy, Fault::None).await?;
     let (new, new_at) = backend(Backend::New, options.fault).await?;
     let text = configuration(legacy_at, new_at, options.admin, &state.0);
-    let config = crate::config::parse(&text).map_err(|report| anyhow::anyhow!("the demo's own configuration is broken:\n{report}"))?;
-    let running = tokio::task::spawn_blocking(move || serve::start(config, None)).await??;
+    let loaded = crate::config::load_text(std::path::Path::new("demo.toml"), text)
+        .map_err(|report| anyhow::anyhow!("the demo's own configuration is broken:\n{}", report.render(false)))?;
+    let running = tokio::task::spawn_blocking(move || serve::start(loaded.config, Signals::Ignored)).await??;
     let phone = Phone::new(running.webhooks);
     let mut story = Story { options, running, phone, legacy, new, fault_at: None, reversed_at: None, screen: Screen::new() };
     let well = story.tell().await?;

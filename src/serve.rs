@@ -10,7 +10,6 @@ mod logging;
 mod reload;
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -20,25 +19,35 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, OnEmpty};
 use crate::desk::Desk;
 use crate::document::FlawSet;
-use crate::engine::{self, Engine, Event, Status};
+use crate::engine::{self, Engine, Status};
 use crate::journal;
 use crate::metrics::Metrics;
 use crate::proxy::{self, Routing, Shared};
-use crate::rollout::{Command, Order, Rollout};
-use crate::table::{PinWriter, Table, pins};
+use crate::rollout::Rollout;
+use crate::table::Table;
+use crate::table::pins::{self, PinWriter};
 use crate::tally::Tally;
 use conductor::{Conductor, Mailbox};
 use proxy::listener::Drain;
 
 /// Runs until a signal ends it.
-pub fn run(path: &Path, config: Config) -> anyhow::Result<()> {
+pub fn run(config: Config) -> anyhow::Result<()> {
     logging::start(&config.log)?;
-    let running = start(config, Some(path.to_owned()))?;
-    running.wait();
+    start(config, Signals::Obeyed)?.wait();
     Ok(())
+}
+
+/// Does the process obey HUP, USR1, TERM and INT? The demo, which lives in
+/// somebody's terminal, does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signals {
+    /// They mean what the contract says.
+    Obeyed,
+    /// They are left to whoever started this.
+    Ignored,
 }
 
 /// A running proxy.
@@ -84,53 +93,51 @@ impl Running {
     }
 }
 
-/// Starts everything. With a path, signals are obeyed and the file can be read
-/// again; without one (the demo) neither.
+/// Starts everything.
 ///
 /// # Errors
 ///
 /// The state directory is held by another process or cannot be used, a listener
 /// cannot be opened, a thread cannot be started.
-pub fn start(config: Config, path: Option<PathBuf>) -> anyhow::Result<Running> {
+pub fn start(config: Config, signals: Signals) -> anyhow::Result<Running> {
     // The lock comes before any listener: two processes on one state directory
     // must not answer the same provider.
-    let opened = journal::open(&config.state_dir)?;
-    let seed = journal::seed(&config.state_dir)?;
+    let opened = journal::open(&config.state.dir, clock::wall()).with_context(|| format!("could not use the state directory {}", config.state.dir.display()))?;
+    let seed = journal::seed(&config.state.dir).context("could not keep the seed of the call table")?.value;
     let now = clock::tick();
     let wall = clock::wall();
     for note in &opened.notes {
         tracing::warn!("{note}");
     }
     let rollout = Rollout::fold(&opened.entries);
-    let latched = opened.latched.clone();
-    let table = Arc::new(Table::new(config.edge.limits.calls, seed, config.edge.short));
-    match pins::load(&config.state_dir, &table, now, wall) {
-        Ok(loaded) => tracing::info!(pins = loaded.pins, "Calls in progress were read back."),
+    let table = Arc::new(Table::new(config.proxy.limits.calls, seed, config.proxy.short));
+    let mut pins_loaded = 0;
+    match pins::load(&config.state.dir, &table, now, wall) {
+        Ok(loaded) => {
+            pins_loaded = loaded.pins;
+            tracing::info!(pins = loaded.pins, damaged = loaded.damaged, "Calls in progress were read back.");
+        }
         // Pins are comfort, not safety: without them calls are placed by the split again.
         Err(error) => tracing::warn!(%error, "The pins of calls in progress could not be read; they are placed anew."),
     }
     let settings = engine_settings(&config);
-    let (mut engine, mut effects) = Engine::new(settings, rollout, now, wall);
-    if let Some(reason) = latched.filter(|_| !engine.split().latched) {
-        let order = Order { actor: "start".to_owned(), reason, command: Command::Rollback(crate::rollout::Level::Total) };
-        effects.extend(engine.handle(Event::Order { ticket: 0, order }, now, wall));
-    }
+    let (mut engine, first) = Engine::new(settings, rollout, opened.latched.as_deref(), now, wall);
 
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let shared = Shared {
         routing: Arc::new(ArcSwap::from_pointee(Routing {
             split: engine.split().clone(),
             habits: FlawSet::NONE,
-            settings: Arc::new(config.edge.clone()),
+            settings: Arc::new(config.proxy.clone()),
         })),
         table: Arc::clone(&table),
         tally: Arc::new(Tally::new(workers)),
     };
-    let listeners = bind(&config.webhooks, workers)?;
+    let listeners = bind(&config.listen.webhooks, workers)?;
     let webhooks = listeners.first().and_then(|all| all.first()).context("no address for webhooks")?.local_addr()?;
-    let admin_listener = bind_admin(config.admin)?;
+    let admin_listener = bind_admin(config.listen.admin)?;
     let admin = admin_listener.local_addr()?;
-    let metrics_listener = config.metrics.map(bind_admin).transpose()?;
+    let metrics_listener = config.listen.metrics.map(bind_admin).transpose()?;
 
     let status = Arc::new(ArcSwap::from_pointee(engine.status(now, wall)));
     let (stop, stopping) = watch::channel(Stop::No);
@@ -148,18 +155,19 @@ pub fn start(config: Config, path: Option<PathBuf>) -> anyhow::Result<Running> {
             tracing::debug!("The engine is gone; the journal says the rest to nobody.");
         }
     })?;
-    let pins = PinWriter::spawn(&config.state_dir, Arc::clone(&table))?;
-    let metrics = Arc::new(Metrics::new(&crate::metrics::Shape::of(&config.edge, &config.rules))?);
+    let pins = PinWriter::open(&config.state.dir, Arc::clone(&table), now, wall).context("could not open the file of pins")?;
+    let metrics = Arc::new(Metrics::new(&routes(&config), &config.rules));
+    metrics.pins_loaded(pins_loaded);
     let (desk, asks) = Desk::new(256);
     let conductor = Conductor::new(conductor::Parts {
-        engine, shared, metrics, journal, pins, status: Arc::clone(&status), config, path, desk,
+        engine, shared, metrics, journal, pins, status: Arc::clone(&status), config, signals, desk,
         workers: threads, drain, stop: stop.clone(),
     });
     let mailbox = Mailbox { asks, journal: mailbox, stopping };
     let (ready, is_ready) = oneshot::channel();
     let engine = std::thread::Builder::new()
         .name("engine".to_owned())
-        .spawn(move || conductor.live(mailbox, effects, conductor::Listeners { admin: admin_listener, metrics: metrics_listener }, ready))
+        .spawn(move || conductor.live(mailbox, first, conductor::Listeners { admin: admin_listener, metrics: metrics_listener }, ready))
         .context("could not start the engine's thread")?;
     is_ready.blocking_recv().context("the engine did not start")??;
     tracing::info!(%webhooks, %admin, workers, "Switchback is up.");
@@ -172,9 +180,14 @@ fn engine_settings(config: &Config) -> engine::Settings {
         rules: config.rules.clone(),
         mature: config.mature,
         wishes: config.wishes.clone(),
-        file_on_empty: config.file_on_empty,
-        config_hash: config.hash.clone(),
+        file_on_empty: config.state.on_empty == OnEmpty::File,
+        config_hash: config.hash.chars().take(12).collect(),
     }
+}
+
+/// The routes' paths, in the order of their indexes.
+fn routes(config: &Config) -> Vec<&str> {
+    config.proxy.routes.iter().map(|route| route.path.as_str()).collect()
 }
 
 /// One listener for each worker and address, sharing the port.

@@ -1,9 +1,18 @@
 //! `switchback demo`.
 
+use std::net::SocketAddr;
+
 use super::Failure;
+use crate::demo::{Fault, Options};
 
 /// What to show.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  switchback demo                    errors, and the reversal
+  switchback demo --fault documents  status 200, and documents nobody can run
+  switchback demo --fault none       a good day
+  switchback demo --forever          keeps running, for a look at the API and the metrics")]
 pub struct Args {
     /// Keep running after the story is told, until Ctrl-C
     #[arg(long)]
@@ -18,27 +27,25 @@ pub struct Args {
         default_missing_value = "errors"
     )]
     pub fault: Fault,
-}
-
-/// What goes wrong in the new backend.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Fault {
-    /// It answers with status 500.
-    #[default]
-    Errors,
-    /// It answers 200 with documents no provider can run.
-    Documents,
-    /// It answers late.
-    Slow,
-    /// It does not answer at all.
-    Down,
+    /// New calls a second
+    #[arg(long, value_name = "N", default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..=200))]
+    pub calls: u32,
+    /// Where the demo's API and metrics listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9901")]
+    pub listen: SocketAddr,
 }
 
 /// Tells the story on this terminal.
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    // crate::demo::run(args)
-    let fault = args.fault;
-    Err(Failure::Failed(format!(
-        "{fault:?}: this build has no demo in it"
-    )))
+    let options = Options {
+        fault: args.fault,
+        forever: args.forever,
+        calls_per_second: args.calls,
+        admin: args.listen,
+    };
+    match crate::demo::run(options) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Failure::Failed("the demo did not go as it should; see above".to_owned())),
+        Err(error) => Err(Failure::Failed(format!("{error:#}"))),
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Failure;
+use super::{Failure, failure};
 
 /// What to run.
 #[derive(Debug, clap::Args)]
@@ -17,9 +17,10 @@ pub struct Args {
 
 /// Runs the proxy until a signal ends it.
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    // crate::serve::run(&args.config)
-    let file = args.config.display();
-    Err(Failure::Failed(format!(
-        "{file}: this build has no proxy in it"
-    )))
+    let loaded = crate::config::load(&args.config)
+        .map_err(|report| Failure::Configuration(report.render(true)))?;
+    if !loaded.warnings.is_empty() {
+        failure::note(loaded.warnings.render(true).trim_end());
+    }
+    crate::serve::run(loaded.config).map_err(|error| Failure::Failed(format!("{error:#}")))
 }

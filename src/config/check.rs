@@ -126,7 +126,7 @@ fn calls(draft: &Draft, add: &Add<'_>) {
         return;
     };
     let least = match mature.value {
-        Mature::Fixed(span) => span,
+        Mature::After(span) => span,
         // Auto is never less.
         Mature::Auto => Duration::from_secs(600),
     };
@@ -135,7 +135,7 @@ fn calls(draft: &Draft, add: &Add<'_>) {
             "`short` ({}) must be less than `mature` ({})",
             Span(short.value),
             match mature.value {
-                Mature::Fixed(span) => Span(span).to_string(),
+                Mature::After(span) => Span(span).to_string(),
                 Mature::Auto => "auto: at least 10m".to_owned(),
             }
         );

@@ -88,6 +88,10 @@ impl Ivr {
         let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
         let form = String::from_utf8_lossy(&body).into_owned();
         let event = path.ends_with("/status");
+        if self.fault == Fault::Down && self.broken.load(Ordering::Relaxed) {
+            // Longer than the route's timeout: nobody sees an answer.
+            tokio::time::sleep(Duration::from_secs(30)).await;
+        }
         if !event {
             self.meet(&field(&form, "CallSid").unwrap_or_default());
         }
@@ -117,10 +121,10 @@ impl Ivr {
                     return (StatusCode::INTERNAL_SERVER_ERROR, "database connection lost".to_owned());
                 }
                 Fault::Slow => tokio::time::sleep(Duration::from_millis(rand::rng().random_range(1500..3500))).await,
-                Fault::Broken if rand::rng().random_bool(0.6) => {
+                Fault::Documents if rand::rng().random_bool(0.6) => {
                     return (StatusCode::OK, "<Response><Say>Fish & chips</Say></Response>".to_owned());
                 }
-                Fault::Errors | Fault::Broken | Fault::None => {}
+                Fault::Errors | Fault::Documents | Fault::Down | Fault::None => {}
             }
         }
         (StatusCode::OK, format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response>{}</Response>\n", step(path, form)))

@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::net::TcpListener;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -15,17 +14,17 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::access::AccessLog;
 use super::{FAREWELL, Stop, reload};
-use crate::admin::{self, Admin};
+use crate::admin;
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Access, Config};
 use crate::desk::{Ask, Desk, Reload, Reloaded};
 use crate::engine::{Done, Effect, Engine, Event, Notice, Refusal, Severity, Status, Ticket};
-use crate::journal::{self, Job, JournalEvent};
+use crate::journal::{self, Job, JournalEvent, SendError};
 use crate::measure::Observation;
 use crate::metrics::Metrics;
 use crate::proxy::listener::Drain;
 use crate::proxy::{Routing, Shared};
-use crate::table::PinWriter;
+use crate::table::pins::PinWriter;
 
 /// Everything the conductor works with.
 pub(super) struct Parts {
@@ -36,7 +35,7 @@ pub(super) struct Parts {
     pub(super) pins: PinWriter,
     pub(super) status: Arc<ArcSwap<Status>>,
     pub(super) config: Config,
-    pub(super) path: Option<PathBuf>,
+    pub(super) signals: super::Signals,
     pub(super) desk: Desk,
     pub(super) workers: Vec<JoinHandle<()>>,
     pub(super) drain: watch::Sender<Drain>,
@@ -98,17 +97,17 @@ impl Conductor {
 
     /// Opens what needs the runtime: admin listeners, signals, the access log.
     fn open(&mut self, listeners: Listeners) -> anyhow::Result<Signals> {
-        let admin = self.admin();
+        let admin = Arc::new(reload::admin(self));
         let full = tokio::net::TcpListener::from_std(listeners.admin).context("could not open the admin listener")?;
-        tokio::spawn(admin::serve(full, admin::router(admin.clone()), self.parts.stop.subscribe_drain()));
+        tokio::spawn(admin::serve(full, admin::router(Arc::clone(&admin)), stopped(self.parts.stop.subscribe())));
         if let Some(listener) = listeners.metrics {
             let only = tokio::net::TcpListener::from_std(listener).context("could not open the metrics listener")?;
-            tokio::spawn(admin::serve(only, admin::metrics_router(admin), self.parts.stop.subscribe_drain()));
+            tokio::spawn(admin::serve(only, admin::metrics_router(admin), stopped(self.parts.stop.subscribe())));
         }
-        if let Some(path) = &self.parts.config.log.access {
+        if let Access::File(path) = &self.parts.config.log.access {
             self.access = Some(AccessLog::start(path)?);
         }
-        Signals::new(self.parts.path.is_some())
+        Signals::new(self.parts.signals == super::Signals::Obeyed)
     }
 
     async fn work(&mut self, mut mailbox: Mailbox, mut signals: Signals) {
@@ -136,7 +135,7 @@ impl Conductor {
     async fn drain(&mut self, mailbox: &mut Mailbox, signals: &mut Signals, mut ticker: tokio::time::Interval) {
         tracing::info!("Draining: no new connections, running requests finish.");
         self.parts.drain.send_replace(Drain::Now);
-        let limit = tokio::time::sleep(self.parts.config.edge.limits.drain_timeout + FAREWELL);
+        let limit = tokio::time::sleep(self.parts.config.proxy.limits.drain_timeout + FAREWELL);
         tokio::pin!(limit);
         while !self.parts.workers.iter().all(JoinHandle::is_finished) {
             tokio::select! {
@@ -162,7 +161,9 @@ impl Conductor {
             }
         }
         self.parts.pins.close();
-        self.parts.journal.close();
+        if !self.parts.journal.close(FAREWELL) {
+            tracing::error!("The journal could not write everything before the end.");
+        }
         tracing::info!("Stopped.");
     }
 
@@ -172,7 +173,7 @@ impl Conductor {
         let dropped = self.parts.shared.tally.drain(&mut self.observations);
         if dropped > 0 {
             tracing::error!(dropped, "The engine was too late; observations were lost.");
-            self.parts.metrics.dropped(dropped);
+            self.parts.metrics.tally_dropped(dropped);
         }
         self.ticks += 1;
         if self.ticks.is_multiple_of(SWEEP) {
@@ -189,18 +190,21 @@ impl Conductor {
         let effects = self.parts.engine.handle(Event::Tick { observations: &observations, active }, now, wall);
         self.carry_out(effects);
         if let Some(access) = &mut self.access {
-            let routes = &self.parts.config.edge.routes;
+            let routes = &self.parts.config.proxy.routes;
             access.write(&observations, now, wall, || routes.iter().map(|route| route.path.clone()).collect());
         }
         self.observations = observations;
         self.observations.clear();
-        self.parts.pins.save(&self.parts.shared.table, wall);
+        self.parts.pins.save(now, wall);
         self.publish_status();
     }
 
-    fn publish_status(&self) {
+    fn publish_status(&mut self) {
         let status = self.parts.engine.status(clock::tick(), clock::wall());
-        self.parts.metrics.status(&status, &self.parts.shared.table);
+        let table = &self.parts.shared.table;
+        self.parts.metrics.status(&status);
+        self.parts.metrics.table(table.len() as u64, table.evictions());
+        self.parts.metrics.pins_unsaved(self.parts.pins.dropped() + self.parts.pins.failed());
         self.parts.status.store(Arc::new(status));
     }
 
@@ -216,6 +220,8 @@ impl Conductor {
             JournalEvent::Refused { sequence, error } => self.engine(Event::NotRecorded { sequence, why: error }),
             JournalEvent::Durable(durable) => self.engine(Event::Durable(durable)),
             JournalEvent::Latched => tracing::info!("The latch is on disk."),
+            JournalEvent::Unlatched => self.engine(Event::Unlatched),
+            JournalEvent::Failed { what: "unlatch", error } => self.engine(Event::NotUnlatched { why: error }),
             JournalEvent::Failed { what, error } => tracing::error!(what, error, "The state directory cannot be written; everything goes on in memory and is tried again."),
         }
     }
@@ -299,12 +305,18 @@ impl Conductor {
         self.parts.shared.routing.store(Arc::new(routing));
     }
 
-    fn write(&self, job: Job) {
-        self.parts.journal.send(job);
-    }
-
-    fn admin(&self) -> Admin {
-        super::reload::admin(self)
+    /// Hands a job to the journal's thread. One that cannot be taken is not durable;
+    /// a raise is answered with that.
+    fn write(&mut self, job: Job) {
+        let Err(error) = self.parts.journal.send(job) else { return };
+        tracing::error!(%error, "The journal did not take a job.");
+        self.parts.engine.handle(Event::Durable(false), clock::tick(), clock::wall());
+        let (SendError::Full(job) | SendError::Gone(job)) = error;
+        if let Job::Record(entry) = job {
+            let event = Event::NotRecorded { sequence: entry.stamp.sequence, why: "too much waits for the disk".to_owned() };
+            let effects = self.parts.engine.handle(event, clock::tick(), clock::wall());
+            self.carry_out(effects);
+        }
     }
 }
 
@@ -315,6 +327,13 @@ fn say(notice: &Notice) {
         Severity::Warning => tracing::warn!(rule, "{}", notice.text),
         Severity::Critical => tracing::error!(rule, "{}", notice.text),
     }
+}
+
+/// The admin listener ends with the process, not with the drain: operators want to
+/// watch a drain.
+async fn stopped(mut stop: watch::Receiver<Stop>) {
+    // An error means that the conductor is gone, which is a stop too.
+    drop(stop.wait_for(|stop| *stop == Stop::Now).await);
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

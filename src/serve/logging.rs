@@ -5,10 +5,10 @@ use std::io::IsTerminal as _;
 use anyhow::Context as _;
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{LogFormat, LogSettings};
+use crate::config::{Log, LogFormat};
 
 /// Starts logging. `RUST_LOG` is obeyed; without it, `info`.
-pub(super) fn start(settings: &LogSettings) -> anyhow::Result<()> {
+pub(super) fn start(settings: &Log) -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     let terminal = std::io::stderr().is_terminal();
