@@ -11,6 +11,8 @@ use crate::model::{Backend, PerBackend, Percentage, Wall};
 use crate::rollout::{List, Phase};
 use crate::rules::{Action, Finding, Measure, Priority};
 
+pub use crate::rollout::{Refusal, RefusalKind};
+
 /// What operators see: built by the engine at every tick, read by the admin
 /// listener, the CLI and the demo. Immutable.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -114,29 +116,6 @@ pub struct Done {
     pub durable: bool,
     /// Generation of the routing in force after it.
     pub generation: u64,
-}
-
-/// Why an order was not carried out. Nothing was changed.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("{why}")]
-pub struct Refusal {
-    /// What kind of no.
-    pub kind: RefusalKind,
-    /// Why, and what to do instead.
-    pub why: String,
-}
-
-/// What kind of no.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RefusalKind {
-    /// The order makes no sense (400).
-    Invalid,
-    /// It does not fit the present state (409).
-    Conflict,
-    /// It cannot be made durable now (503).
-    NotDurable,
-    /// The engine is overloaded (503).
-    Busy,
 }
 
 /// Something reported from outside: `POST /api/v1/events`.

@@ -24,4 +24,5 @@ pub mod clock;
 pub mod tally;
 
 // -- ring 5: adapters (they do not know each other) -----------------------------------
+pub mod journal;
 pub mod proxy;
