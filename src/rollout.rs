@@ -2,11 +2,280 @@
 //!
 //! Nothing is kept that the entries do not tell: what runs now is what
 //! [`Rollout::apply`] made of every entry since the first, in the same code that
-//! reads them back after a crash.
+//! reads them back after a crash. An entry carries what it led to, not only what
+//! was asked, so that a journal folds to the same state after these rules change.
 
 use std::collections::BTreeMap;
 
 use crate::model::{Percentage, Wall};
+use crate::split::{Scheme, Split};
+
+mod decide;
+mod entry;
+#[cfg(test)]
+mod properties;
+mod wishes;
+
+pub use decide::{Refusal, RefusalKind, TENANT_BYTES, TENANTS_MAX};
+pub use entry::{Action, Entry, Evidence, Snapshot};
+pub use wishes::WishOutcome;
+
+/// A rollout: all that was decided, folded.
+///
+/// A new one is `idle`: switched on, at 0 %, with nobody listed, so that every
+/// call goes to legacy and one `set` is enough to begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rollout {
+    phase: Phase,
+    phase_since: Wall,
+    because: Option<String>,
+    percentage: Percentage,
+    enabled: bool,
+    latched: bool,
+    former: Option<Former>,
+    tenants: BTreeMap<String, Listed>,
+    seen: Option<Wishes>,
+    generation: u64,
+    sequence: u64,
+}
+
+impl Default for Rollout {
+    fn default() -> Self {
+        Self {
+            phase: Phase::Idle,
+            phase_since: Wall::default(),
+            because: None,
+            percentage: Percentage::ZERO,
+            enabled: true,
+            latched: false,
+            former: None,
+            tenants: BTreeMap::new(),
+            seen: None,
+            generation: 0,
+            sequence: 0,
+        }
+    }
+}
+
+impl Rollout {
+    /// The state that a journal's entries lead to.
+    pub fn fold<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Self {
+        let mut rollout = Self::default();
+        for entry in entries {
+            rollout.apply(entry);
+        }
+        rollout
+    }
+
+    /// Takes over what an entry led to.
+    pub fn apply(&mut self, entry: &Entry) {
+        let after = &entry.after;
+        if self.phase != after.phase {
+            self.phase_since = entry.stamp.at;
+            self.because = after.phase.stopped().then(|| entry.because());
+        }
+        self.phase = after.phase;
+        self.percentage = after.percentage;
+        self.enabled = after.enabled;
+        self.latched = after.latched;
+        self.former = after.former;
+        for (id, listed) in &after.tenants {
+            match listed {
+                Some(listed) => self.tenants.insert(id.clone(), *listed),
+                None => self.tenants.remove(id),
+            };
+        }
+        if let Some(seen) = &entry.seen {
+            self.seen = Some(seen.clone());
+        }
+        self.pass_over(entry);
+    }
+
+    /// Takes note of an order that was decided and not carried out, because its
+    /// record failed: its numbers are not given out again.
+    pub fn pass_over(&mut self, entry: &Entry) {
+        self.generation = self.generation.max(entry.generation);
+        self.sequence = self.sequence.max(entry.stamp.sequence);
+    }
+
+    /// The entry, decided on this state, made to hold whether or not `raise`, which
+    /// still waits for its record, is in the journal before it.
+    ///
+    /// A step toward legacy waits for nothing, not even for a raise that is on its
+    /// way to a slow disk. It overtakes it: the raise is not carried out any more,
+    /// and this entry names everything that the raise would have touched, as it was
+    /// before. Call [`Rollout::pass_over`] when a raise is sent to be recorded, so
+    /// that an entry that overtakes it has numbers of its own.
+    #[must_use]
+    pub fn overtaking(&self, mut entry: Entry, raise: &Entry) -> Entry {
+        for id in raise.after.tenants.keys() {
+            let listed = self.tenants.get(id).copied();
+            entry.before.tenants.entry(id.clone()).or_insert(listed);
+            entry.after.tenants.entry(id.clone()).or_insert(listed);
+        }
+        if raise.seen.is_some() && entry.seen.is_none() {
+            // Not seen, so that the next reload brings its wishes again. Where no
+            // file was ever seen, the raise's own note has to do.
+            entry.seen.clone_from(&self.seen);
+        }
+        entry.notes.push(format!(
+            "It overtakes entry {}, which is not carried out.",
+            raise.stamp.sequence
+        ));
+        entry
+    }
+
+    /// What places new calls.
+    pub fn split(&self, scheme: &Scheme) -> Split {
+        let on = |list| {
+            self.tenants()
+                .filter(move |(_, of)| *of == list)
+                .map(|(id, _)| Box::from(id))
+                .collect()
+        };
+        Split {
+            generation: self.generation,
+            latched: self.latched,
+            enabled: self.enabled,
+            percentage: self.percentage,
+            enabled_tenants: on(List::Enabled),
+            disabled_tenants: on(List::Disabled),
+            scheme: scheme.clone(),
+        }
+    }
+
+    /// Where it stands.
+    pub const fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Since when it stands there.
+    pub const fn phase_since(&self) -> Wall {
+        self.phase_since
+    }
+
+    /// Who stopped it and why, in one sentence, while it is stopped.
+    pub fn because(&self) -> Option<&str> {
+        self.because.as_deref()
+    }
+
+    /// The share of new asked for; 0 while latched.
+    pub const fn percentage(&self) -> Percentage {
+        self.percentage
+    }
+
+    /// Is the split switched on?
+    pub const fn enabled(&self) -> bool {
+        self.enabled
+    }
+
+    /// Does every new call go to legacy until a person clears the latch?
+    pub const fn latched(&self) -> bool {
+        self.latched
+    }
+
+    /// What ran before the latch: the most that `resume` may go back to.
+    pub const fn former(&self) -> Option<Former> {
+        self.former
+    }
+
+    /// Tenants on a list, in order of their ids.
+    pub fn tenants(&self) -> impl Iterator<Item = (&str, List)> {
+        self.tenants
+            .iter()
+            .map(|(id, listed)| (id.as_str(), listed.list()))
+    }
+
+    /// Generation of the routing this state asks for. Rises by one with every
+    /// change of placement.
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The highest sequence number given out; 0 before the first entry.
+    pub const fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// The phase that follows from where calls go, without a plan.
+    fn running_phase(&self) -> Phase {
+        let listed = || self.tenants().any(|(_, list)| list == List::Enabled);
+        if !self.enabled {
+            Phase::Idle
+        } else if self.percentage == Percentage::FULL {
+            Phase::Complete
+        } else if self.percentage > Percentage::ZERO || listed() {
+            Phase::Soaking
+        } else {
+            Phase::Idle
+        }
+    }
+}
+
+/// What ran when the latch was set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Former {
+    /// The share of new.
+    pub percentage: Percentage,
+    /// Was the split switched on?
+    pub enabled: bool,
+}
+
+/// How a tenant came to be on a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listed {
+    /// Always new.
+    Enabled,
+    /// Always legacy, by a person's `tenant disable` or by the file.
+    Disabled,
+    /// Always legacy, by a rollback: neither the file nor `tenant enable` takes it
+    /// off, only `tenant clear`.
+    RolledBack,
+}
+
+impl Listed {
+    /// The list it is on.
+    pub const fn list(self) -> List {
+        match self {
+            Self::Enabled => List::Enabled,
+            Self::Disabled | Self::RolledBack => List::Disabled,
+        }
+    }
+
+    /// The word for it in the journal.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Enabled => "enabled",
+            Self::Disabled => "disabled",
+            Self::RolledBack => "rolled-back",
+        }
+    }
+
+    /// The standing of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Enabled, Self::Disabled, Self::RolledBack]
+            .into_iter()
+            .find(|listed| listed.name() == name)
+    }
+
+    /// How near to new: disabled, on no list, enabled.
+    const fn nearness(listed: Option<Self>) -> u8 {
+        match listed {
+            Some(Self::Disabled | Self::RolledBack) => 0,
+            None => 1,
+            Some(Self::Enabled) => 2,
+        }
+    }
+}
+
+impl From<List> for Listed {
+    fn from(list: List) -> Self {
+        match list {
+            List::Enabled => Self::Enabled,
+            List::Disabled => Self::Disabled,
+        }
+    }
+}
 
 /// Where the rollout stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -48,6 +317,16 @@ impl Phase {
             Self::Complete => "complete",
         }
     }
+
+    /// The phase of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|phase| phase.name() == name)
+    }
+
+    /// Did somebody or something stop the rollout?
+    pub const fn stopped(self) -> bool {
+        matches!(self, Self::Held | Self::Reversed | Self::RolledBack)
+    }
 }
 
 /// What an operator (or a rule, or the file) asks for, with who and why.
@@ -64,7 +343,8 @@ pub struct Order {
 /// What can be asked of a rollout.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// Set the percentage. A raise is refused while latched.
+    /// Set the percentage. A raise is refused while latched; anything above 0
+    /// switches the split on if it was off.
     Percentage(Percentage),
     /// Stop advancing.
     Hold,
@@ -125,7 +405,8 @@ pub struct Wishes {
 /// A moment and a sequence number: the head of every journal entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
-    /// One more than the entry before; the first is 1.
+    /// Higher than the entry's before; the first is 1. A gap is an order whose
+    /// record failed and which was therefore not carried out.
     pub sequence: u64,
     /// When, by the calendar.
     pub at: Wall,

@@ -1,0 +1,421 @@
+//! What follows from an order, or why it is refused.
+//!
+//! Two asymmetries hold everywhere. A step toward legacy is never refused for the
+//! state the rollout is in: asked twice, it is recorded twice. A step toward new
+//! is refused while latched, with the one command that helps.
+
+use super::entry::shown;
+use super::{
+    Action, Command, Entry, Former, Level, List, Listed, Order, Phase, Rollout, Snapshot, Stamp,
+};
+use crate::model::{Percentage, Wall};
+
+/// Longest tenant id an order may name, in bytes; a longer one is refused.
+pub const TENANT_BYTES: usize = 256;
+
+/// Most tenants that orders may put on the lists together; beyond it `tenant
+/// enable` and `tenant disable` are refused. A rollback never is.
+pub const TENANTS_MAX: usize = 100_000;
+
+/// Longest reason kept, in characters; the rest is cut off, because a rollback
+/// must not fail for its prose.
+const REASON_CHARS: usize = 1000;
+
+/// Why an order was not carried out. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct Refusal {
+    /// What kind of no.
+    pub kind: RefusalKind,
+    /// Why, and what to do instead.
+    pub why: String,
+}
+
+/// What kind of no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// The order makes no sense (400).
+    Invalid,
+    /// It does not fit the present state (409).
+    Conflict,
+    /// It cannot be made durable now (503).
+    NotDurable,
+    /// The engine is overloaded (503).
+    Busy,
+}
+
+impl Rollout {
+    /// What follows from an order. Changes nothing: [`Rollout::apply`] does.
+    ///
+    /// # Errors
+    ///
+    /// An order that makes no sense, that would raise anything while latched, a
+    /// rollback to a higher percentage, a hold or a reversal of what is already
+    /// held or latched, a resume of what is not stopped.
+    pub fn decide(&self, order: &Order, at: Wall) -> Result<Entry, Refusal> {
+        let mut draft = Draft::of(self);
+        let action = match &order.command {
+            Command::Percentage(to) => draft.set(*to)?,
+            Command::Hold => draft.hold()?,
+            Command::Resume { percentage } => draft.resume(*percentage, &order.reason)?,
+            Command::Rollback(Level::Tenant(id)) => draft.rollback_tenant(id)?,
+            Command::Rollback(Level::Partial(to)) => draft.rollback_partial(*to)?,
+            Command::Rollback(Level::Total) => draft.rollback_total(),
+            Command::Tenant { id, list } => draft.tenant(id, *list)?,
+            Command::Reverse { rule } => draft.reverse(rule)?,
+        };
+        Ok(draft.into_entry(action, &order.actor, &order.reason, at))
+    }
+
+    /// What follows from a latch file found set, or unreadable, at start. None if
+    /// the journal says so already.
+    ///
+    /// It was written by a reversal or a total rollback whose journal line did not
+    /// make it to disk, or not cleared by a resume that crashed half way.
+    pub fn latched_at_start(&self, reason: &str, at: Wall) -> Option<Entry> {
+        if self.latched {
+            return None;
+        }
+        let mut draft = Draft::of(self);
+        draft.latch(Phase::Reversed);
+        Some(draft.into_entry(Action::LatchedAtStart, "switchback", reason, at))
+    }
+
+    /// The first entry of the journal that follows a damaged one. `self` is the
+    /// fold of what could be read before the damage and `unread` the number of
+    /// lines after it, none of which can have raised a number by more than one.
+    ///
+    /// Latched, at 0 %, with nothing to resume to. Tenants known to be disabled
+    /// stay so, because that is toward legacy; those enabled are forgotten.
+    pub fn after_damage(&self, set_aside: &str, reason: &str, unread: u64, at: Wall) -> Entry {
+        let none = Self {
+            sequence: self.sequence.saturating_add(unread),
+            generation: self.generation.saturating_add(unread),
+            ..Self::default()
+        };
+        let mut draft = Draft::of(&none);
+        draft.latch(Phase::Reversed);
+        for (id, listed) in &self.tenants {
+            if listed.list() == List::Disabled {
+                draft.list(id, Some(*listed));
+            }
+        }
+        let action = Action::JournalDamaged {
+            set_aside: set_aside.to_owned(),
+        };
+        draft.into_entry(action, "switchback", reason, at)
+    }
+}
+
+/// A state in the making, beside the one it starts from.
+pub(super) struct Draft<'a> {
+    from: &'a Rollout,
+    pub(super) to: Rollout,
+    touched: Vec<String>,
+    notes: Vec<String>,
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn of(from: &'a Rollout) -> Self {
+        Self {
+            from,
+            to: from.clone(),
+            touched: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    fn set(&mut self, to: Percentage) -> Result<Action, Refusal> {
+        if to > self.from.percentage {
+            self.refuse_latched(&format!("setting {to}"))?;
+        }
+        self.to.percentage = to;
+        // Whoever asks for a share wants it to run. Zero switches nothing on: a
+        // hurried `set 0` must not wake the tenants of a split that was off.
+        if to > Percentage::ZERO && !self.from.enabled {
+            self.to.enabled = true;
+            self.note("The split was switched off and is on again.");
+        }
+        self.run();
+        self.note_listed();
+        Ok(Action::Set)
+    }
+
+    fn hold(&mut self) -> Result<Action, Refusal> {
+        if self.from.latched {
+            return Err(conflict(
+                "everything is on legacy and latched, there is nothing to hold".to_owned(),
+            ));
+        }
+        if self.from.phase == Phase::Held {
+            return Err(conflict(
+                "the rollout is held already; `switchback resume --reason …` goes on".to_owned(),
+            ));
+        }
+        self.to.phase = Phase::Held;
+        Ok(Action::Hold)
+    }
+
+    fn resume(&mut self, named: Option<Percentage>, reason: &str) -> Result<Action, Refusal> {
+        if reason.trim().is_empty() {
+            return Err(invalid(
+                "a resume needs a reason: what was found and mended? Add `--reason …`".to_owned(),
+            ));
+        }
+        let (most, unnamed, enabled) = match (self.from.latched, self.from.former) {
+            (true, Some(former)) => (former.percentage, Percentage::ZERO, former.enabled),
+            (true, None) => (Percentage::ZERO, Percentage::ZERO, self.from.enabled),
+            (false, _) if self.from.phase == Phase::Held => {
+                let now = self.from.percentage;
+                (now, now, self.from.enabled)
+            }
+            (false, _) => {
+                return Err(conflict(
+                    "the rollout is neither held nor latched, there is nothing to resume; \
+                     `switchback set PERCENT` changes the share of new"
+                        .to_owned(),
+                ));
+            }
+        };
+        let percentage = named.unwrap_or(unnamed);
+        if percentage > most {
+            return Err(conflict(format!(
+                "resume goes no higher than the former {most}, {percentage} was asked for; resume \
+                 first, then `switchback set`"
+            )));
+        }
+        self.to.latched = false;
+        self.to.former = None;
+        self.to.percentage = percentage;
+        self.to.enabled = enabled || percentage > Percentage::ZERO;
+        self.to.phase = self.to.running_phase();
+        self.note_listed();
+        self.note_off();
+        Ok(Action::Resume)
+    }
+
+    fn rollback_tenant(&mut self, id: &str) -> Result<Action, Refusal> {
+        check_tenant(id)?;
+        self.list(id, Some(Listed::RolledBack));
+        self.run();
+        Ok(Action::RollbackTenant)
+    }
+
+    fn rollback_partial(&mut self, to: Percentage) -> Result<Action, Refusal> {
+        let now = self.from.percentage;
+        if to > now {
+            return Err(conflict(format!(
+                "a rollback never raises: the share of new is {now}, {to} was asked for"
+            )));
+        }
+        self.to.percentage = to;
+        self.run();
+        self.note_listed();
+        Ok(Action::RollbackPartial)
+    }
+
+    fn rollback_total(&mut self) -> Action {
+        self.latch(Phase::RolledBack);
+        self.to.enabled = false;
+        Action::RollbackTotal
+    }
+
+    fn reverse(&mut self, rule: &str) -> Result<Action, Refusal> {
+        // Refused, not repeated: a row that stays tripped is evaluated ten times a
+        // second, and the journal keeps facts.
+        if self.from.latched {
+            return Err(conflict("everything is on legacy already".to_owned()));
+        }
+        self.latch(Phase::Reversed);
+        let rule = rule.to_owned();
+        Ok(Action::Reverse { rule })
+    }
+
+    fn tenant(&mut self, id: &str, list: Option<List>) -> Result<Action, Refusal> {
+        check_tenant(id)?;
+        let now = self.from.tenants.get(id).copied();
+        let to = match (now, list) {
+            (Some(Listed::RolledBack), Some(List::Enabled)) => {
+                let id = shown(id);
+                return Err(conflict(format!(
+                    "tenant {id} was rolled back; `switchback tenant clear {id} --reason …` first"
+                )));
+            }
+            // Disabling it once more does not make it easier to enable.
+            (Some(Listed::RolledBack), Some(List::Disabled)) => Some(Listed::RolledBack),
+            (_, list) => list.map(Listed::from),
+        };
+        if Listed::nearness(to) > Listed::nearness(now) {
+            self.refuse_latched(&format!("moving tenant {} toward new", shown(id)))?;
+        }
+        if now.is_none() && to.is_some() && self.from.tenants.len() >= TENANTS_MAX {
+            return Err(conflict(format!(
+                "{TENANTS_MAX} tenants are on the lists, there is no room for more"
+            )));
+        }
+        self.list(id, to);
+        self.run();
+        Ok(match list {
+            Some(List::Enabled) => {
+                self.note_off();
+                Action::TenantEnable
+            }
+            Some(List::Disabled) => Action::TenantDisable,
+            None => Action::TenantClear,
+        })
+    }
+
+    /// Everything to legacy. What ran before a first latch is what may be resumed
+    /// to, so a second one does not touch it.
+    fn latch(&mut self, phase: Phase) {
+        if !self.from.latched {
+            self.to.former = Some(Former {
+                percentage: self.from.percentage,
+                enabled: self.from.enabled,
+            });
+        }
+        self.to.latched = true;
+        self.to.percentage = Percentage::ZERO;
+        self.to.phase = phase;
+    }
+
+    pub(super) fn list(&mut self, id: &str, to: Option<Listed>) {
+        match to {
+            Some(listed) => self.to.tenants.insert(id.to_owned(), listed),
+            None => self.to.tenants.remove(id),
+        };
+        self.touched.push(id.to_owned());
+    }
+
+    /// The phase follows from where calls go, unless somebody stopped the rollout.
+    pub(super) fn run(&mut self) {
+        if !self.from.phase.stopped() {
+            self.to.phase = self.to.running_phase();
+        }
+    }
+
+    /// Does it differ from where it starts?
+    pub(super) fn changes(&self) -> bool {
+        self.to != *self.from
+    }
+
+    fn refuse_latched(&self, what: &str) -> Result<(), Refusal> {
+        if !self.from.latched {
+            return Ok(());
+        }
+        let because = self.from.because().unwrap_or("no reason is recorded");
+        Err(conflict(format!(
+            "{what} is refused while everything is latched to legacy ({because}); when the cause \
+             is mended, `switchback resume --reason …` clears the latch"
+        )))
+    }
+
+    fn note(&mut self, note: impl Into<String>) {
+        self.notes.push(note.into());
+    }
+
+    /// At 0 % the listed tenants are easily forgotten.
+    fn note_listed(&mut self) {
+        const NAMED: usize = 5;
+        if self.to.latched || !self.to.enabled || self.to.percentage > Percentage::ZERO {
+            return;
+        }
+        let on_new = || self.to.tenants().filter(|(_, list)| *list == List::Enabled);
+        let many = on_new().count();
+        if many == 0 {
+            return;
+        }
+        let mut names: Vec<_> = on_new().take(NAMED).map(|(id, _)| shown(id)).collect();
+        if many > NAMED {
+            names.push(format!("and {} more", many - NAMED));
+        }
+        let (tenants, stay) = if many == 1 {
+            ("tenant", "stays")
+        } else {
+            ("tenants", "stay")
+        };
+        let names = names.join(", ");
+        self.note(format!(
+            "{many} listed {tenants} {stay} on new: {names}. `switchback rollback total` takes \
+             everything to legacy."
+        ));
+    }
+
+    fn note_off(&mut self) {
+        if !self.to.enabled {
+            self.note(
+                "The split is switched off, so every new call goes to legacy until `switchback \
+                 set` or `enabled` in the file switches it on.",
+            );
+        }
+    }
+
+    pub(super) fn into_entry(self, action: Action, actor: &str, reason: &str, at: Wall) -> Entry {
+        let (from, to) = (self.from, &self.to);
+        let moved = from.latched != to.latched
+            || from.enabled != to.enabled
+            || from.percentage != to.percentage
+            || self.touched.iter().any(|id| {
+                from.tenants.get(id).map(|listed| listed.list())
+                    != to.tenants.get(id).map(|listed| listed.list())
+            });
+        Entry {
+            stamp: Stamp {
+                sequence: from.sequence.saturating_add(1),
+                at,
+            },
+            actor: actor.to_owned(),
+            reason: reason.trim().chars().take(REASON_CHARS).collect(),
+            action,
+            before: from.snapshot(&self.touched),
+            after: to.snapshot(&self.touched),
+            generation: from.generation.saturating_add(u64::from(moved)),
+            evidence: None,
+            seen: None,
+            notes: self.notes,
+        }
+    }
+}
+
+impl Rollout {
+    fn snapshot(&self, tenants: &[String]) -> Snapshot {
+        Snapshot {
+            phase: self.phase,
+            percentage: self.percentage,
+            enabled: self.enabled,
+            latched: self.latched,
+            former: self.former,
+            tenants: tenants
+                .iter()
+                .map(|id| (id.clone(), self.tenants.get(id).copied()))
+                .collect(),
+        }
+    }
+}
+
+fn check_tenant(id: &str) -> Result<(), Refusal> {
+    if id.is_empty() || id.len() > TENANT_BYTES {
+        return Err(invalid(format!(
+            "a tenant's id has 1 to {TENANT_BYTES} bytes, this one has {}",
+            id.len()
+        )));
+    }
+    Ok(())
+}
+
+const fn conflict(why: String) -> Refusal {
+    Refusal {
+        kind: RefusalKind::Conflict,
+        why,
+    }
+}
+
+const fn invalid(why: String) -> Refusal {
+    Refusal {
+        kind: RefusalKind::Invalid,
+        why,
+    }
+}
+
+#[cfg(test)]
+mod tests;

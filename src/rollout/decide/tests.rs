@@ -1,0 +1,273 @@
+//! Each order in each phase: granted, or refused with what helps.
+
+use super::*;
+use crate::rollout::properties::{order, percent};
+use crate::rollout::{Evidence, Wishes};
+
+/// A rollout after these commands, all of which must be granted.
+fn after(commands: &[Command]) -> Rollout {
+    let mut rollout = Rollout::default();
+    for command in commands {
+        let entry = decide(&rollout, command).unwrap_or_else(|no| panic!("{command:?}: {no}"));
+        rollout.apply(&entry);
+    }
+    rollout
+}
+
+fn decide(rollout: &Rollout, command: &Command) -> Result<Entry, Refusal> {
+    rollout.decide(&order(command.clone()), Wall(1000))
+}
+
+fn set(whole: u16) -> Command {
+    Command::Percentage(percent(whole))
+}
+
+fn tenant(id: &str, list: Option<List>) -> Command {
+    let id = id.to_owned();
+    Command::Tenant { id, list }
+}
+
+fn resume(whole: Option<u16>) -> Command {
+    let percentage = whole.map(percent);
+    Command::Resume { percentage }
+}
+
+fn reverse() -> Command {
+    let rule = "errors".to_owned();
+    Command::Reverse { rule }
+}
+
+const TOTAL: Command = Command::Rollback(Level::Total);
+
+fn partial(whole: u16) -> Command {
+    Command::Rollback(Level::Partial(percent(whole)))
+}
+
+fn back(id: &str) -> Command {
+    Command::Rollback(Level::Tenant(id.to_owned()))
+}
+
+#[test]
+fn the_phase_follows_from_where_calls_go() {
+    let acme = || tenant("acme", Some(List::Enabled));
+    for (commands, phase) in [
+        (vec![], Phase::Idle),
+        (vec![set(0)], Phase::Idle),
+        (vec![set(10)], Phase::Soaking),
+        (vec![acme()], Phase::Soaking),
+        (vec![acme(), back("acme")], Phase::Idle),
+        (vec![set(100)], Phase::Complete),
+        (vec![set(100), set(99)], Phase::Soaking),
+        (vec![set(10), Command::Hold], Phase::Held),
+        (vec![set(10), Command::Hold, set(20)], Phase::Held),
+        (vec![set(10), Command::Hold, resume(None)], Phase::Soaking),
+        (vec![set(10), Command::Hold, reverse()], Phase::Reversed),
+        (vec![set(10), reverse()], Phase::Reversed),
+        (vec![set(10), reverse(), TOTAL], Phase::RolledBack),
+        (vec![set(10), TOTAL], Phase::RolledBack),
+        (vec![set(10), TOTAL, back("acme")], Phase::RolledBack),
+        (vec![set(10), TOTAL, resume(None)], Phase::Idle),
+        (vec![set(10), TOTAL, resume(Some(5))], Phase::Soaking),
+    ] {
+        assert_eq!(after(&commands).phase(), phase, "{commands:?}");
+    }
+}
+
+#[test]
+fn while_latched_every_raise_is_refused_with_the_command_that_helps() {
+    for latch in [reverse(), TOTAL] {
+        let rollout = after(&[set(50), tenant("zeta", Some(List::Disabled)), latch]);
+        for raise in [
+            set(1),
+            tenant("acme", Some(List::Enabled)),
+            tenant("zeta", Some(List::Enabled)),
+            tenant("zeta", None),
+        ] {
+            let no = decide(&rollout, &raise).unwrap_err();
+            assert_eq!(no.kind, RefusalKind::Conflict);
+            assert!(no.why.contains("switchback resume --reason"), "{no}");
+        }
+        for step in [
+            set(0),
+            tenant("acme", Some(List::Disabled)),
+            tenant("acme", None),
+            back("acme"),
+            partial(0),
+            TOTAL,
+        ] {
+            let entry = decide(&rollout, &step).unwrap();
+            assert!(!entry.is_raise() && entry.after.latched, "{step:?}");
+        }
+    }
+}
+
+#[test]
+fn resume_goes_to_0_or_to_a_share_not_above_the_former() {
+    for latch in [reverse(), TOTAL] {
+        let rollout = after(&[set(50), latch]);
+        assert_eq!(rollout.percentage(), Percentage::ZERO);
+        for (named, is) in [(None, 0), (Some(0), 0), (Some(10), 10), (Some(50), 50)] {
+            let entry = decide(&rollout, &resume(named)).unwrap();
+            assert!(entry.is_raise() && entry.unlatches());
+            assert_eq!(entry.after.percentage, percent(is));
+            assert!(entry.after.enabled && !entry.after.latched);
+        }
+        let no = decide(&rollout, &resume(Some(51))).unwrap_err();
+        assert!(no.why.contains("50 %"), "{no}");
+        let mut mute = order(resume(None));
+        mute.reason = "  ".to_owned();
+        let no = rollout.decide(&mute, Wall(0)).unwrap_err();
+        assert_eq!(no.kind, RefusalKind::Invalid, "a resume needs a reason");
+    }
+    let twice = after(&[set(50), reverse(), TOTAL]);
+    assert_eq!(
+        twice.former().map(|former| former.percentage),
+        Some(percent(50)),
+        "a second latch does not forget what ran before the first"
+    );
+    for running in [after(&[]), after(&[set(10)])] {
+        assert!(
+            decide(&running, &resume(None)).is_err(),
+            "nothing to resume"
+        );
+    }
+    let held = after(&[set(10), Command::Hold]);
+    assert!(decide(&held, &resume(Some(11))).is_err());
+    assert_eq!(
+        decide(&held, &resume(Some(5))).unwrap().after.percentage,
+        percent(5)
+    );
+}
+
+#[test]
+fn a_rollback_works_in_every_phase_and_never_raises() {
+    for commands in [
+        vec![],
+        vec![set(10)],
+        vec![set(10), Command::Hold],
+        vec![set(100)],
+        vec![set(10), reverse()],
+        vec![set(10), TOTAL],
+    ] {
+        let rollout = after(&commands);
+        for step in [back("acme"), partial(0), TOTAL] {
+            assert!(!decide(&rollout, &step).unwrap().is_raise(), "{commands:?}");
+        }
+        let now = rollout.percentage().basis_points() / 100;
+        if now < 100 {
+            let higher = partial(now + 1);
+            assert!(decide(&rollout, &higher).is_err(), "{commands:?}");
+        }
+    }
+    let total = after(&[set(10), TOTAL]);
+    assert!(total.latched() && !total.enabled());
+}
+
+#[test]
+fn reversing_or_holding_twice_is_refused_and_changes_nothing() {
+    assert!(decide(&after(&[set(10), reverse()]), &reverse()).is_err());
+    assert!(decide(&after(&[set(10), TOTAL]), &reverse()).is_err());
+    assert!(decide(&after(&[set(10), Command::Hold]), &Command::Hold).is_err());
+    assert!(decide(&after(&[set(10), reverse()]), &Command::Hold).is_err());
+}
+
+#[test]
+fn a_tenant_rolled_back_is_enabled_only_after_it_was_cleared() {
+    let enable = tenant("acme", Some(List::Enabled));
+    let rollout = after(&[set(10), back("acme"), tenant("acme", Some(List::Disabled))]);
+    let no = decide(&rollout, &enable).unwrap_err();
+    assert!(no.why.contains("tenant clear"), "{no}");
+    let clear = decide(&rollout, &tenant("acme", None)).unwrap();
+    assert!(clear.is_raise(), "off the disabled list its bucket decides");
+    let cleared = after(&[set(10), back("acme"), tenant("acme", None)]);
+    assert!(decide(&cleared, &enable).unwrap().is_raise());
+}
+
+#[test]
+fn zero_that_leaves_listed_tenants_on_new_says_so() {
+    let rollout = after(&[set(10), tenant("acme", Some(List::Enabled))]);
+    let said = decide(&rollout, &set(0)).unwrap().said();
+    assert!(
+        said.contains("1 listed tenant stays on new: acme"),
+        "{said}"
+    );
+    let said = decide(&after(&[set(10)]), &set(0)).unwrap().said();
+    assert_eq!(said, "The share of new goes from 10 % to 0 %.");
+    let number = after(&[tenant("+14155550142", Some(List::Enabled))]);
+    let said = decide(&number, &set(0)).unwrap().said();
+    assert!(said.contains("…42") && !said.contains("0142"), "{said}");
+}
+
+#[test]
+fn a_set_above_zero_switches_the_split_on_and_zero_does_not() {
+    let mut off = after(&[set(10)]);
+    let wishes = Wishes::default();
+    for entry in off.wishes(&wishes, true, Wall(0)).entries {
+        off.apply(&entry);
+    }
+    assert!(!off.enabled());
+    let on = decide(&off, &set(5)).unwrap();
+    assert!(on.is_raise() && on.after.enabled && on.said().contains("on again"));
+    let zero = decide(&off, &set(0)).unwrap();
+    assert!(!zero.is_raise() && !zero.after.enabled);
+    let said = decide(&off, &tenant("acme", Some(List::Enabled)));
+    assert!(said.unwrap().said().contains("switched off"));
+}
+
+#[test]
+fn a_reversal_remembers_what_the_rule_saw() {
+    let mut rollout = after(&[set(50)]);
+    let evidence = Evidence {
+        because: "7 of 31 calls failed (22.6 %), the table allows 10 %".to_owned(),
+        ..Evidence::default()
+    };
+    let mut reversal = order(reverse());
+    reversal.actor = "rule errors".to_owned();
+    let entry = rollout.decide(&reversal, Wall(5)).unwrap();
+    let entry = entry.with_evidence(evidence);
+    assert!(entry.said().contains("7 of 31 calls"), "{}", entry.said());
+    rollout.apply(&entry);
+    assert_eq!(
+        rollout.because(),
+        Some("rule errors: 7 of 31 calls failed (22.6 %), the table allows 10 %")
+    );
+    assert_eq!(rollout.phase_since(), Wall(5));
+}
+
+#[test]
+fn a_damaged_journal_leaves_legacy_the_disabled_tenants_and_higher_numbers() {
+    let lost = after(&[
+        set(50),
+        tenant("acme", Some(List::Enabled)),
+        back("zeta"),
+        tenant("omni", Some(List::Disabled)),
+    ]);
+    let entry = lost.after_damage("journal.jsonl.damaged-x", "line 5", 7, Wall(9));
+    assert!(!entry.is_raise());
+    let rollout = Rollout::fold([&entry]);
+    assert!(rollout.latched());
+    assert_eq!(rollout.phase(), Phase::Reversed);
+    assert_eq!(
+        rollout.tenants().collect::<Vec<_>>(),
+        [("omni", List::Disabled), ("zeta", List::Disabled)]
+    );
+    assert!(rollout.generation() > lost.generation() + 7);
+    assert!(rollout.sequence() > lost.sequence() + 7);
+    assert!(
+        decide(&rollout, &resume(Some(1))).is_err(),
+        "nothing is known to go back to"
+    );
+}
+
+#[test]
+fn a_tenant_id_has_a_length_and_the_reason_an_end() {
+    let rollout = after(&[]);
+    for id in ["", &"x".repeat(TENANT_BYTES + 1)] {
+        let no = decide(&rollout, &back(id)).unwrap_err();
+        assert_eq!(no.kind, RefusalKind::Invalid);
+    }
+    let mut long = order(TOTAL);
+    long.reason = "é".repeat(5000);
+    let entry = rollout.decide(&long, Wall(0)).unwrap();
+    assert_eq!(entry.reason.chars().count(), REASON_CHARS);
+}

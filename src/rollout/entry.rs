@@ -1,0 +1,341 @@
+//! One fact of a rollout: who did what, why, and what it led to.
+//!
+//! Somebody will read it a year later with nothing else at hand, so it carries
+//! both sides of the change and, for a reversal, everything the rule saw.
+
+use std::collections::BTreeMap;
+
+use super::{Former, Listed, Phase, Stamp, Wishes};
+use crate::model::{Percentage, mask};
+use crate::rules::{Finding, Rule};
+
+/// One fact, as it goes into the journal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Its place and moment.
+    pub stamp: Stamp,
+    /// Who: `operator via cli`, `file`, `rule errors-10-5m`, …
+    pub actor: String,
+    /// Why, in the words of whoever gave the order.
+    pub reason: String,
+    /// What was done.
+    pub action: Action,
+    /// How things stood.
+    pub before: Snapshot,
+    /// How they stand from now on.
+    pub after: Snapshot,
+    /// Generation of the routing from now on.
+    pub generation: u64,
+    /// What a rule saw, where a rule acted.
+    pub evidence: Option<Evidence>,
+    /// The file's wishes as last seen, where this entry took note of them.
+    pub seen: Option<Wishes>,
+    /// What whoever gave the order should know besides: tenants that stay on new,
+    /// a split that is switched off.
+    pub notes: Vec<String>,
+}
+
+/// The part of a state that an entry may change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Where the rollout stands.
+    pub phase: Phase,
+    /// The share of new asked for.
+    pub percentage: Percentage,
+    /// Is the split switched on?
+    pub enabled: bool,
+    /// Does everything go to legacy until a person clears the latch?
+    pub latched: bool,
+    /// What ran before the latch.
+    pub former: Option<Former>,
+    /// Only the tenants that this entry touched; None is on no list.
+    pub tenants: BTreeMap<String, Option<Listed>>,
+}
+
+/// What was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// The percentage was set.
+    Set,
+    /// The advance was stopped.
+    Hold,
+    /// A hold or the latch was cleared.
+    Resume,
+    /// Level 1: a tenant was rolled back.
+    RollbackTenant,
+    /// Level 2: the percentage was rolled back.
+    RollbackPartial,
+    /// Level 3: everything was rolled back, latched.
+    RollbackTotal,
+    /// A tenant was put on the enabled list.
+    TenantEnable,
+    /// A tenant was put on the disabled list.
+    TenantDisable,
+    /// A tenant was taken off both lists.
+    TenantClear,
+    /// A rule took everything to legacy, latched.
+    Reverse {
+        /// The rule that tripped.
+        rule: String,
+    },
+    /// The configuration file was read and its wishes noted.
+    File,
+    /// At start the latch file was set, or could not be read.
+    LatchedAtStart,
+    /// The journal was damaged; this is the first entry of a new one.
+    JournalDamaged {
+        /// What the damaged one is called now.
+        set_aside: String,
+    },
+    /// Written by another version. What it led to is in the snapshots, which is
+    /// all the fold needs.
+    Other(String),
+}
+
+impl Action {
+    /// The word for it in the journal.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Set => "set",
+            Self::Hold => "hold",
+            Self::Resume => "resume",
+            Self::RollbackTenant => "rollback-tenant",
+            Self::RollbackPartial => "rollback-partial",
+            Self::RollbackTotal => "rollback-total",
+            Self::TenantEnable => "tenant-enable",
+            Self::TenantDisable => "tenant-disable",
+            Self::TenantClear => "tenant-clear",
+            Self::Reverse { .. } => "reverse",
+            Self::File => "file",
+            Self::LatchedAtStart => "latched-at-start",
+            Self::JournalDamaged { .. } => "journal-damaged",
+            Self::Other(name) => name,
+        }
+    }
+
+    /// The action of that name. `detail` is the rule of a reversal or the name a
+    /// damaged journal was given.
+    pub fn from_name(name: &str, detail: Option<String>) -> Self {
+        let plain = [
+            Self::Set,
+            Self::Hold,
+            Self::Resume,
+            Self::RollbackTenant,
+            Self::RollbackPartial,
+            Self::RollbackTotal,
+            Self::TenantEnable,
+            Self::TenantDisable,
+            Self::TenantClear,
+            Self::File,
+            Self::LatchedAtStart,
+        ];
+        match (name, detail) {
+            ("reverse", Some(rule)) => Self::Reverse { rule },
+            ("journal-damaged", Some(set_aside)) => Self::JournalDamaged { set_aside },
+            (name, _) => plain
+                .into_iter()
+                .find(|action| action.name() == name)
+                .unwrap_or_else(|| Self::Other(name.to_owned())),
+        }
+    }
+}
+
+/// What a rule saw when it acted: numbers and plain words, so that no later
+/// version of the rules is needed to read it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Evidence {
+    /// The rule's name.
+    pub rule: String,
+    /// What it looks at: `error_rate`.
+    pub measure: String,
+    /// Seconds it looked over.
+    pub over_secs: u64,
+    /// The value for new, in the measure's unit.
+    pub value: Option<f64>,
+    /// Legacy's value over the same span.
+    pub legacy: Option<f64>,
+    /// The threshold that the value was held against.
+    pub threshold: Option<f64>,
+    /// Distinct calls (or events) behind the value.
+    pub samples: u64,
+    /// Distinct failed calls among them, where the measure is a rate.
+    pub failed: u64,
+    /// Evidence of the sequential test as a share of what trips: 1.0 trips.
+    pub early: Option<f64>,
+    /// The same in words.
+    pub because: String,
+    /// First 12 hex digits of the hash of the configuration in force.
+    pub config_hash: String,
+}
+
+impl Evidence {
+    /// What a row found, with everything needed to explain it later.
+    pub fn new(row: &Rule, finding: &Finding, config_hash: &str) -> Self {
+        // JSON has no word for infinity: such a number is left out.
+        let finite = |number: f64| Some(number).filter(|number| number.is_finite());
+        Self {
+            rule: finding.rule.clone(),
+            measure: row.measure.name().to_owned(),
+            over_secs: row.over.as_secs(),
+            value: finding.value.and_then(finite),
+            legacy: finding.legacy.and_then(finite),
+            threshold: finite(finding.threshold),
+            samples: finding.samples,
+            failed: finding.failed,
+            early: finding.early.and_then(finite),
+            because: finding.because.clone(),
+            config_hash: config_hash.to_owned(),
+        }
+    }
+}
+
+impl Entry {
+    /// The entry with what the rule saw.
+    #[must_use]
+    pub fn with_evidence(mut self, evidence: Evidence) -> Self {
+        self.evidence = Some(evidence);
+        self
+    }
+
+    /// Can it put more calls on new? Such an entry is recorded first and published
+    /// after; every other one is published first.
+    ///
+    /// Read from what it led to, so that it holds for entries of other versions
+    /// too. What is raised behind a split that is switched off counts as well: the
+    /// next entry that switches it on would otherwise carry it along.
+    pub fn is_raise(&self) -> bool {
+        let (before, after) = (&self.before, &self.after);
+        let nearer = |(id, listed): (&String, &Option<Listed>)| {
+            let was = before.tenants.get(id).copied().flatten();
+            Listed::nearness(*listed) > Listed::nearness(was)
+        };
+        self.action == Action::Resume
+            || before.latched && !after.latched
+            || !before.enabled && after.enabled
+            || after.percentage > before.percentage
+            || after.tenants.iter().any(nearer)
+    }
+
+    /// Must the latch file say latched before this entry goes into the journal?
+    /// True also for one that finds it set: writing twice does no harm, and it
+    /// catches a resume that was overtaken half way. The reason to write is
+    /// [`Rollout::because`](super::Rollout::because).
+    pub const fn latches(&self) -> bool {
+        self.after.latched
+    }
+
+    /// Does it clear the latch?
+    pub const fn unlatches(&self) -> bool {
+        self.before.latched && !self.after.latched
+    }
+
+    /// What was done, in one sentence for people, followed by what they should
+    /// know besides.
+    pub fn said(&self) -> String {
+        let mut said = self.sentence();
+        for note in &self.notes {
+            said.push(' ');
+            said.push_str(note);
+        }
+        said
+    }
+
+    /// Who stopped the rollout and why, for as long as it is stopped.
+    pub(super) fn because(&self) -> String {
+        let why = match &self.evidence {
+            Some(evidence) if !evidence.because.is_empty() => &evidence.because,
+            _ => &self.reason,
+        };
+        match why.as_str() {
+            "" => self.actor.clone(),
+            why => format!("{}: {why}", self.actor),
+        }
+    }
+
+    fn sentence(&self) -> String {
+        let (was, is) = (self.before.percentage, self.after.percentage);
+        match &self.action {
+            Action::Set if was == is => format!("The share of new is {is}, as it was."),
+            Action::Set => format!("The share of new goes from {was} to {is}."),
+            Action::Hold => format!("Held at {is}: nothing advances until `switchback resume`."),
+            Action::Resume if self.before.latched => {
+                format!("The latch is cleared; the share of new is {is}.")
+            }
+            Action::Resume => format!("The hold is lifted; the share of new is {is}."),
+            Action::RollbackTenant => format!(
+                "{} is rolled back: its new calls go to legacy until `switchback tenant clear`.",
+                self.whom()
+            ),
+            Action::RollbackPartial if was == is => {
+                format!("The share of new is {is}, as it was.")
+            }
+            Action::RollbackPartial => {
+                format!("The share of new is rolled back from {was} to {is}.")
+            }
+            Action::RollbackTotal => format!("Rolled back in total: {ALL_LEGACY}"),
+            Action::TenantEnable => format!("{} goes to new.", self.whom()),
+            Action::TenantDisable => format!("{} goes to legacy.", self.whom()),
+            Action::TenantClear => format!("{} is on no list.", self.whom()),
+            Action::Reverse { rule } => {
+                let saw = self.evidence.as_ref().map_or("", |e| e.because.as_str());
+                let saw = if saw.is_empty() {
+                    String::new()
+                } else {
+                    format!(" ({saw})")
+                };
+                format!("Rule {rule} tripped{saw}: {ALL_LEGACY}")
+            }
+            Action::File => self.file_sentence(),
+            Action::LatchedAtStart => format!("The latch was found set at start: {ALL_LEGACY}"),
+            Action::JournalDamaged { set_aside } => format!(
+                "The journal was damaged and is set aside as {set_aside}; what it said is lost: \
+                 {ALL_LEGACY}"
+            ),
+            Action::Other(name) => format!("{name}, by another version; the share of new is {is}."),
+        }
+    }
+
+    fn file_sentence(&self) -> String {
+        let (before, after) = (&self.before, &self.after);
+        let mut changes = Vec::new();
+        if before.enabled != after.enabled {
+            let to = if after.enabled { "on" } else { "off" };
+            changes.push(format!("the split is switched {to}"));
+        }
+        if before.percentage != after.percentage {
+            let (was, is) = (before.percentage, after.percentage);
+            changes.push(format!("the share of new goes from {was} to {is}"));
+        }
+        match after.tenants.len() {
+            0 => {}
+            1 => changes.push("one tenant changes its list".to_owned()),
+            many => changes.push(format!("{many} tenants change their lists")),
+        }
+        if changes.is_empty() {
+            "The file was read; nothing of it changes where calls go.".to_owned()
+        } else {
+            format!("The file was read: {}.", changes.join(", "))
+        }
+    }
+
+    /// The one tenant it is about.
+    fn whom(&self) -> String {
+        let id = self.after.tenants.keys().next();
+        format!("Tenant {}", id.map_or_else(String::new, |id| shown(id)))
+    }
+}
+
+/// How every entry that latches ends.
+const ALL_LEGACY: &str =
+    "every new call goes to legacy until `switchback resume --reason …` clears the latch.";
+
+/// A tenant's id as people and logs may see it. Where there is no directory the
+/// tenant is a telephone number, and those are masked.
+pub(super) fn shown(id: &str) -> String {
+    let digits = id.strip_prefix('+').unwrap_or(id);
+    if digits.len() >= 7 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        mask(id).into_owned()
+    } else {
+        id.to_owned()
+    }
+}
