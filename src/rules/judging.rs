@@ -473,3 +473,33 @@ fn above_nothing_at_all_needs_no_test_and_is_not_called_early() {
     assert!(blind::blind_at(&rule, 1.0).is_some_and(|why| why.contains("about 5 calls")));
     assert_eq!(Day::with(&[rule]).judge()[0].early, None);
 }
+
+#[test]
+fn what_is_said_can_be_read_at_three_in_the_morning() {
+    let said = |rule: Rule, prepare: fn(&mut Day)| {
+        let mut day = Day::with(&[rule]);
+        prepare(&mut day);
+        day.judge()[0].because.clone()
+    };
+    let mean = row(Measure::ResponseTimeMean, 5000.0, 5, Action::Reverse);
+    assert_eq!(
+        said(mean, |day| day.slow(20, 5430)),
+        "20 calls waited 5.43 s for an answer in the mean in the last 5 min; the table allows 5 s"
+    );
+    let hang_ups = row(Measure::AbandonmentRate, 0.25, 15, Action::Reverse);
+    assert_eq!(
+        said(hang_ups.clone(), |day| {
+            day.ends(12, CallEnd::Served);
+            day.ends(8, CallEnd::Abandoned);
+            day.wait(mins(10));
+        }),
+        "8 of 20 callers who called between 25 min and 10 min ago hung up unserved (40 %); \
+         the table allows 25 %"
+    );
+    assert!(said(hang_ups, |_| ()).contains("status callback, which must point here"));
+    assert_eq!(
+        said(early(errors_10()), |day| day.failing(7)),
+        "7 of 7 calls failed in the last 5 min (100 %); the table allows 10 %; \
+         the sequential test is sure without a full window"
+    );
+}

@@ -34,6 +34,10 @@ pub(super) fn window_stands(rule: &Rule, card: &Scorecard, seen: Seen) -> bool {
     let largest =
         |of: fn(&Part) -> f64| named(&parts).map(|(_, part)| of(part)).fold(0.0, f64::max);
     let (bad, all) = (sum(|part| part.bad), sum(|part| part.all));
+    if all <= 0.0 {
+        // Nothing is known by tenant, so nothing speaks against the window.
+        return true;
+    }
     let worst = worst(&parts);
     let rest = (bad - worst.bad, all - worst.all);
     let weight = weight_allowed((worst.bad, worst.all), rest);

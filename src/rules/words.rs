@@ -10,7 +10,7 @@ pub fn amount(measure: Measure, value: f64) -> String {
     match measure.unit() {
         Unit::Share => format!("{} %", short(value * 100.0)),
         Unit::Millis if value < 1000.0 => format!("{} ms", short(value)),
-        Unit::Millis => format!("{} s", short(value / 1000.0)),
+        Unit::Millis => format!("{} s", trimmed(&format!("{:.2}", value / 1000.0))),
         Unit::Number => short(value),
     }
 }
@@ -142,12 +142,16 @@ fn nothing(measure: Measure, over: Duration, mature: Duration) -> String {
 /// One decimal where there is something to say with it; more where one would
 /// leave nothing of the value.
 fn short(value: f64) -> String {
-    let text = if value.abs() >= 0.1 || value == 0.0 {
-        format!("{value:.1}")
+    if value.abs() >= 0.1 || value == 0.0 {
+        trimmed(&format!("{value:.1}"))
     } else {
-        format!("{value:.3}")
-    };
-    let text = text.trim_end_matches('0');
+        trimmed(&format!("{value:.3}"))
+    }
+}
+
+/// Without zeros that say nothing.
+fn trimmed(decimal: &str) -> String {
+    let text = decimal.trim_end_matches('0');
     text.strip_suffix('.').unwrap_or(text).to_owned()
 }
 
@@ -164,6 +168,8 @@ mod tests {
             (Measure::ErrorRate, 0.0, "0 %"),
             (Measure::ResponseTimeP95, 800.0, "800 ms"),
             (Measure::ResponseTimeMean, 5400.0, "5.4 s"),
+            (Measure::ResponseTimeMean, 5012.0, "5.01 s"),
+            (Measure::ResponseTimeMean, 10_000.0, "10 s"),
             (Measure::ConcurrentCalls, 15.0, "15"),
         ] {
             assert_eq!(amount(measure, value), said);
