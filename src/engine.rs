@@ -19,7 +19,9 @@ pub use crate::measure::ReportKind;
 use crate::model::{PerBackend, Tick, Wall};
 use crate::rollout::{Command, Entry, Order, Phase, Rollout, Wishes};
 pub use crate::rollout::{Refusal, RefusalKind};
-use crate::rules::{Action, Evidence, Finding, Mature, Rule, Verdict};
+use crate::measure::scorecard::Mature;
+use crate::rules::evidence::Evidence;
+use crate::rules::{Action, Finding, Rule, Verdict};
 use crate::split::{Scheme, Split};
 use alarms::Alarms;
 pub use status::{BackendStatus, Done, Reported, RuleStatus, Status, Verification};
@@ -309,7 +311,6 @@ impl Engine {
         let proof = crate::rollout::Evidence::new(rule, finding, &self.settings.config_hash);
         let (rule, because) = (finding.rule.clone(), finding.because.clone());
         let order = Order { actor: format!("rule {rule}"), reason: because.clone(), command: Command::Reverse { rule: rule.clone() } };
-        self.overtake(effects);
         // Refused only where everything is on legacy already.
         let Ok(entry) = self.rollout.decide(&order, wall) else { return };
         self.lower(entry.with_evidence(proof), None, now, effects);
@@ -323,19 +324,13 @@ impl Engine {
         match self.rollout.decide(order, wall) {
             Err(refusal) => reply(effects, ticket, Err(refusal)),
             Ok(entry) if entry.is_raise() => self.raise(entry, ticket, effects),
-            Ok(entry) if self.pending.is_none() => self.lower(entry, ticket, now, effects),
-            Ok(_) => {
-                self.overtake(effects);
-                match self.rollout.decide(order, wall) {
-                    Ok(entry) => self.lower(entry, ticket, now, effects),
-                    Err(refusal) => reply(effects, ticket, Err(refusal)),
-                }
-            }
+            Ok(entry) => self.lower(entry, ticket, now, effects),
         }
     }
 
     /// Toward legacy: publish, latch, record; then forget what only events pinned.
     fn lower(&mut self, entry: Entry, ticket: Option<Ticket>, now: Tick, effects: &mut Vec<Effect>) {
+        let entry = self.overtake(entry, effects);
         self.rollout.apply(&entry);
         self.publish(now, effects);
         if entry.latches() {
@@ -368,18 +363,18 @@ impl Engine {
         if let Some((kind, why)) = refusal {
             return reply(effects, ticket, Err(Refusal { kind, why: why.to_owned() }));
         }
+        self.rollout.pass_over(&entry);
         effects.push(Effect::Record(Box::new(entry.clone())));
         self.pending = Some(Pending { entry, ticket });
     }
 
-    /// A step toward legacy comes while a raise is on its way: the raise counts as
-    /// taken and passed, so that the journal tells the same story as the memory,
-    /// but it is never published.
-    fn overtake(&mut self, effects: &mut Vec<Effect>) {
-        let Some(pending) = self.pending.take() else { return };
-        self.rollout.apply(&pending.entry);
+    /// A step toward legacy waits for no raise: one that is still on its way to the
+    /// disk is not carried out any more, whether or not its record arrives.
+    fn overtake(&mut self, entry: Entry, effects: &mut Vec<Effect>) -> Entry {
+        let Some(pending) = self.pending.take() else { return entry };
         let why = "a step toward legacy came in between; look at the status before you try again".to_owned();
         reply(effects, pending.ticket, Err(Refusal { kind: RefusalKind::Conflict, why }));
+        self.rollout.overtaking(entry, &pending.entry)
     }
 
     /// The raise is on disk. If it also clears the latch, that comes next.
@@ -460,7 +455,8 @@ impl Engine {
 
     fn reload(&mut self, settings: Settings, now: Tick, wall: Wall, effects: &mut Vec<Effect>) {
         if settings.rules != self.settings.rules || settings.mature != self.settings.mature {
-            self.evidence.set_rules(settings.rules.clone(), settings.mature, now);
+            self.evidence.set_rules(settings.rules.clone(), now);
+            self.evidence.set_mature(settings.mature);
             self.findings.clear();
         }
         self.settings = settings;
@@ -470,11 +466,7 @@ impl Engine {
 
     /// What changed in the file since it was last read.
     fn wish(&mut self, now: Tick, wall: Wall, effects: &mut Vec<Effect>) {
-        let mut outcome = self.rollout.wishes(&self.settings.wishes, self.settings.file_on_empty, wall);
-        if self.pending.is_some() && !outcome.entries.is_empty() {
-            self.overtake(effects);
-            outcome = self.rollout.wishes(&self.settings.wishes, self.settings.file_on_empty, wall);
-        }
+        let outcome = self.rollout.wishes(&self.settings.wishes, self.settings.file_on_empty, wall);
         for refused in outcome.refused {
             effects.push(Effect::Say(Notice { severity: Severity::Warning, rule: None, text: refused }));
         }

@@ -128,7 +128,9 @@ pub struct Reported {
 }
 
 /// The engine's status at this moment.
-pub(super) fn build(engine: &Engine, now: Tick, wall: Wall) -> Status {
+pub(super) fn build(engine: &mut Engine, now: Tick, wall: Wall) -> Status {
+    let backends = PerBackend::from_fn(|backend| backend_status(engine, backend, now));
+    let engine = &*engine;
     let rollout = &engine.rollout;
     let rules = engine.settings.rules.iter().zip(&engine.findings);
     Status {
@@ -140,8 +142,8 @@ pub(super) fn build(engine: &Engine, now: Tick, wall: Wall) -> Status {
         because: rollout.because().map(str::to_owned),
         durable: engine.durable,
         generation: engine.split.generation,
-        tenants: rollout.tenants(),
-        backends: PerBackend::from_fn(|backend| engine.evidence.numbers(backend, now, engine.active[backend])),
+        tenants: rollout.tenants().map(|(id, list)| (id.to_owned(), list)).collect(),
+        backends,
         rules: rules
             .map(|(rule, finding)| RuleStatus {
                 finding: finding.clone(),
@@ -154,7 +156,7 @@ pub(super) fn build(engine: &Engine, now: Tick, wall: Wall) -> Status {
             .collect(),
         verification: engine.verification.clone(),
         habits: engine.habits,
-        notes: notes(engine, now),
+        notes: notes(engine, &backends),
         config_hash: engine.settings.config_hash.clone(),
         at: wall,
         uptime: now.since(engine.began),
@@ -164,18 +166,32 @@ pub(super) fn build(engine: &Engine, now: Tick, wall: Wall) -> Status {
 /// After this many calls without a single end, the status callback is missing.
 const CALLS_WITHOUT_END: u64 = 50;
 
-fn notes(engine: &Engine, now: Tick) -> Vec<String> {
+fn notes(engine: &Engine, backends: &PerBackend<BackendStatus>) -> Vec<String> {
     let mut notes = Vec::new();
     let mut note = |text: &str| notes.push(text.to_owned());
-    if engine.rollout.is_untouched() {
+    if engine.rollout.sequence() <= 1 && engine.rollout.phase() == Phase::Idle {
         note("Everything goes to legacy: nothing was ever put on new here. Begin with `switchback set 5 --reason \"…\"`.");
     }
     if !engine.durable {
         note("What was decided is not all on disk. Raises are refused until it is; look at the state directory's disk.");
     }
-    let begun: u64 = Backend::ALL.iter().map(|&backend| engine.evidence.numbers(backend, now, 0).calls).sum();
+    let begun = backends.legacy.calls + backends.new.calls;
     if begun >= CALLS_WITHOUT_END && engine.ends_seen == 0 {
         note("No call's end was ever seen, so abandonment is unknown: point the provider's status callback at the proxy.");
     }
     notes
+}
+
+fn backend_status(engine: &mut Engine, backend: Backend, now: Tick) -> BackendStatus {
+    let numbers = engine.evidence.numbers(backend, now);
+    BackendStatus {
+        webhooks: numbers.webhooks,
+        errors: numbers.errors,
+        error_rate: numbers.error_rate,
+        response_time_mean_ms: numbers.response_time_mean_ms,
+        response_time_p95_ms: numbers.response_time_p95_ms,
+        calls_active: engine.active[backend],
+        calls: numbers.calls,
+        abandonment_rate: numbers.abandonment_rate,
+    }
 }
