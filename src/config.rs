@@ -23,6 +23,8 @@ mod walk;
 
 #[cfg(test)]
 mod broken;
+#[cfg(test)]
+mod whole;
 
 use std::fs::File;
 use std::io::Read;

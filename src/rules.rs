@@ -43,7 +43,7 @@ pub enum Mature {
     #[default]
     Auto,
     /// This old.
-    Fixed(Duration),
+    After(Duration),
 }
 
 /// Settings of the sequential test.

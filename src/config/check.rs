@@ -126,7 +126,7 @@ fn calls(draft: &Draft, add: &Add<'_>) {
         return;
     };
     let least = match mature.value {
-        Mature::Fixed(span) => span,
+        Mature::After(span) => span,
         // Auto is never less.
         Mature::Auto => Duration::from_secs(600),
     };
@@ -135,7 +135,7 @@ fn calls(draft: &Draft, add: &Add<'_>) {
             "`short` ({}) must be less than `mature` ({})",
             Span(short.value),
             match mature.value {
-                Mature::Fixed(span) => Span(span).to_string(),
+                Mature::After(span) => Span(span).to_string(),
                 Mature::Auto => "auto: at least 10m".to_owned(),
             }
         );
@@ -235,7 +235,7 @@ fn lists(draft: &Draft, add: &Add<'_>) {
     }
     // Without a directory the key is the tenant, and numbers are keys in E.164.
     for (tenant, _) in &draft.split.tenants {
-        if e164(&tenant.value).is_some_and(|number| number != tenant.value) {
+        if e164(&tenant.value) != tenant.value {
             let message = "this number is looked up without its punctuation";
             let problem = Problem::warning(tenant.span.clone(), message);
             add(problem.help("write a plus and digits, nothing between them"));

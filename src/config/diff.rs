@@ -196,7 +196,7 @@ fn edge(old: &Config, new: &Config, into: &mut Vec<String>) {
         &new.mature,
         |mature| match mature {
             Mature::Auto => "auto".to_owned(),
-            Mature::Fixed(span) => Span(*span).to_string(),
+            Mature::After(span) => Span(*span).to_string(),
         },
     );
     compare(

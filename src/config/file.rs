@@ -321,7 +321,7 @@ fn calls(section: &Section<'_>) -> (Option<At<Duration>>, Option<At<Mature>>) {
         }
         Some(value) => value
             .duration(RANGE)
-            .map(|span| value.at(Mature::Fixed(span))),
+            .map(|span| value.at(Mature::After(span))),
         None => Some(default(Mature::Auto)),
     };
     section.finish(&[], &[]);
