@@ -3,166 +3,505 @@
 //! Everything that happened goes in as an [`Event`], everything that must happen
 //! comes out as [`Effect`]s, to be carried out in the order given. No clock, no
 //! socket, no file: a week of a rollout runs in a test in a second.
+//!
+//! The order is the promise. Toward legacy: publish, then latch, then record, and
+//! wait for nothing. Toward new: record, and publish only when the journal says
+//! that it is on disk.
 
-use std::time::Duration;
+mod alarms;
+mod status;
+
+use std::collections::VecDeque;
 
 use crate::document::FlawSet;
-use crate::model::{Backend, PerBackend, Percentage, Wall};
-use crate::rollout::{List, Phase};
-use crate::rules::{Action, Finding, Measure, Priority};
+use crate::measure::Observation;
+pub use crate::measure::ReportKind;
+use crate::model::{PerBackend, Tick, Wall};
+use crate::rollout::{Command, Entry, Order, Phase, Rollout, Wishes};
+pub use crate::rollout::{Refusal, RefusalKind};
+use crate::rules::{Action, Evidence, Finding, Mature, Rule, Verdict};
+use crate::split::{Scheme, Split};
+use alarms::Alarms;
+pub use status::{BackendStatus, Done, Reported, RuleStatus, Status, Verification};
 
-/// What operators see: built by the engine at every tick, read by the admin
-/// listener, the CLI and the demo. Immutable.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Status {
-    /// Where the rollout stands.
-    pub phase: Phase,
-    /// Since when.
-    pub phase_since: Wall,
-    /// The share of new asked for.
-    pub percentage: Percentage,
-    /// Is the split switched on?
-    pub enabled: bool,
-    /// All new calls to legacy until a person clears it.
-    pub latched: bool,
-    /// Why, in one sentence, if latched or held.
-    pub because: Option<String>,
-    /// Is everything that was decided on disk?
-    pub durable: bool,
-    /// Generation of the routing in force.
-    pub generation: u64,
-    /// Tenants on a list, in order.
-    pub tenants: Vec<(String, List)>,
-    /// Per backend, over the last five minutes unless a field says otherwise.
-    pub backends: PerBackend<BackendStatus>,
-    /// One for each row of the reversal table, then of the alert table.
-    pub rules: Vec<RuleStatus>,
-    /// The last reversal or total rollback, and what has been seen since.
-    pub verification: Option<Verification>,
-    /// Flaws that legacy itself shows in 1 % or more of its answers.
-    pub habits: FlawSet,
-    /// First lines an operator should read: `nothing has been put on new yet`,
-    /// `no call end was ever seen: the status callback does not point here`.
-    pub notes: Vec<String>,
-    /// First 12 hex digits of the configuration file's hash.
+/// Names an order whose giver waits for an answer.
+pub type Ticket = u64;
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A tenth of a second went by.
+    Tick {
+        /// What requests and calls told since the last one.
+        observations: &'a [Observation],
+        /// Calls begun and not ended.
+        active: PerBackend<u64>,
+    },
+    /// Somebody asks for something.
+    Order {
+        /// To answer under.
+        ticket: Ticket,
+        /// What, by whom, why.
+        order: Order,
+    },
+    /// Something was reported from outside.
+    Report(Reported),
+    /// The configuration file was read again and is sound.
+    Reload(Box<Settings>),
+    /// The journal has this entry on disk.
+    Recorded {
+        /// Of the entry.
+        sequence: u64,
+    },
+    /// The journal gave this entry up: it is not on disk and will not be.
+    NotRecorded {
+        /// Of the entry.
+        sequence: u64,
+        /// What the disk said.
+        why: String,
+    },
+    /// The latch file is cleared.
+    Unlatched,
+    /// The latch file could not be cleared, and stands.
+    NotUnlatched {
+        /// What the disk said.
+        why: String,
+    },
+    /// Whether everything that was decided is on disk.
+    Durable(bool),
+}
+
+/// Something to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Requests see this from now on.
+    Publish(Split),
+    /// Legacy's own habits changed: these flaws are warnings only.
+    Habits(FlawSet),
+    /// Overwrite the latch file: a restart finds the line on legacy.
+    Latch {
+        /// Why, in one sentence.
+        reason: String,
+    },
+    /// Clear the latch file.
+    Unlatch,
+    /// Append to the journal. A step toward legacy is tried until it succeeds; a
+    /// raise is given up when the disk refuses it.
+    Record(Box<Entry>),
+    /// Forget the pins that only events have made.
+    DropProvisional,
+    /// Answer whoever asked.
+    Reply {
+        /// Who.
+        ticket: Ticket,
+        /// What came of it.
+        result: Result<Done, Refusal>,
+    },
+    /// A rule sent everything to legacy.
+    Reversed {
+        /// Its name.
+        rule: String,
+    },
+    /// Tell people.
+    Say(Notice),
+}
+
+/// Something people should read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Notice {
+    /// How urgent.
+    pub severity: Severity,
+    /// The rule it is about, if it is about one.
+    pub rule: Option<String>,
+    /// One sentence.
+    pub text: String,
+}
+
+/// How urgent a notice is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// For the record.
+    Info,
+    /// Somebody should look.
+    Warning,
+    /// Somebody must look.
+    Critical,
+}
+
+/// What the engine obeys. Built from a checked configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// What is hashed and how.
+    pub scheme: Scheme,
+    /// The reversal table, then the alert table.
+    pub rules: Vec<Rule>,
+    /// When a call is old enough for the end measures.
+    pub mature: Mature,
+    /// What the file wishes for.
+    pub wishes: Wishes,
+    /// `[state] on_empty = "file"`: with no journal yet, the wishes apply.
+    pub file_on_empty: bool,
+    /// First 12 hex digits of the file's hash.
     pub config_hash: String,
-    /// The engine's own moment, so that a reader sees that it is alive.
-    pub at: Wall,
-    /// How long the process runs.
-    pub uptime: Duration,
 }
 
-/// One backend's numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct BackendStatus {
-    /// Voice webhooks answered or failed since the process began.
-    pub webhooks: u64,
-    /// Those of them that failed by the backend's fault.
-    pub errors: u64,
-    /// Share of call voices that failed, last five minutes.
-    pub error_rate: Option<f64>,
-    /// Milliseconds, last five minutes.
-    pub response_time_mean_ms: Option<f64>,
-    /// Milliseconds, last five minutes.
-    pub response_time_p95_ms: Option<f64>,
-    /// Calls begun and not ended, now.
-    pub calls_active: u64,
-    /// Calls begun since the process began.
-    pub calls: u64,
-    /// Share of mature calls abandoned, last fifteen minutes.
-    pub abandonment_rate: Option<f64>,
+/// How many ids of reports are remembered, so that a repeated one counts once.
+/// The oldest is forgotten first.
+const REPORT_IDS: usize = 10_000;
+
+/// The engine. One for each process; nobody else decides.
+#[derive(Debug)]
+pub struct Engine {
+    settings: Settings,
+    rollout: Rollout,
+    evidence: Evidence,
+    alarms: Alarms,
+    findings: Vec<Finding>,
+    active: PerBackend<u64>,
+    habits: FlawSet,
+    durable: bool,
+    /// A raise on its way to the disk: decided, not in force.
+    pending: Option<Pending>,
+    verification: Option<Verification>,
+    report_ids: VecDeque<String>,
+    ends_seen: u64,
+    began: Tick,
+    /// Calls placed under this generation or an earlier one never count again.
+    spent_generation: u64,
+    split: Split,
 }
 
-/// One row of a table as operators see it.
+#[derive(Debug)]
+struct Pending {
+    entry: Entry,
+    ticket: Option<Ticket>,
+}
+
+/// What a reload would lead to.
 #[derive(Clone, Debug, PartialEq)]
-pub struct RuleStatus {
-    /// What it found at the last tick.
-    pub finding: Finding,
-    /// What it looks at.
-    pub measure: Measure,
-    /// What follows when it trips.
-    pub action: Action,
-    /// Over which span.
-    pub over: Duration,
-    /// Alert rows: how urgent.
-    pub priority: Option<Priority>,
-    /// It trips now.
-    pub firing: bool,
+pub struct Preview {
+    /// The split that would be in force.
+    pub split: Split,
+    /// Wishes of the file that would not be granted.
+    pub refused: Vec<String>,
 }
 
-/// What has been seen since everything went to legacy.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Verification {
-    /// Why everything went to legacy.
-    pub reason: String,
-    /// When.
-    pub at: Wall,
-    /// New calls whose first byte went to new since. Must stay 0.
-    pub new_calls_on_new: u64,
-    /// Calls still running on new.
-    pub live_on_new: u64,
-    /// Every reversing row passes or lacks evidence again.
-    pub measures_normal: bool,
+impl Engine {
+    /// An engine for a rollout as the journal left it, and what must be done first.
+    /// `latched` is what the latch file says: it outranks the journal.
+    pub fn new(settings: Settings, rollout: Rollout, latched: Option<&str>, now: Tick, wall: Wall) -> (Self, Vec<Effect>) {
+        let evidence = Evidence::new(settings.rules.clone(), settings.mature, now);
+        let split = rollout.split(&settings.scheme);
+        let mut engine = Self {
+            alarms: Alarms::default(),
+            findings: Vec::new(),
+            active: PerBackend::default(),
+            habits: FlawSet::NONE,
+            durable: true,
+            pending: None,
+            verification: None,
+            report_ids: VecDeque::new(),
+            ends_seen: 0,
+            began: now,
+            spent_generation: 0,
+            split,
+            settings,
+            rollout,
+            evidence,
+        };
+        let mut effects = vec![Effect::Publish(engine.split.clone())];
+        if let Some(entry) = latched.and_then(|reason| engine.rollout.latched_at_start(reason, wall)) {
+            engine.lower(entry, None, now, &mut effects);
+        }
+        engine.wish(now, wall, &mut effects);
+        (engine, effects)
+    }
+
+    /// Takes an event in and says what to do about it.
+    pub fn handle(&mut self, event: Event<'_>, now: Tick, wall: Wall) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        match event {
+            Event::Tick { observations, active } => self.tick(observations, active, now, wall, &mut effects),
+            Event::Order { ticket, order } => self.order(Some(ticket), &order, now, wall, &mut effects),
+            Event::Report(reported) => self.report(reported, now),
+            Event::Reload(settings) => self.reload(*settings, now, wall, &mut effects),
+            Event::Recorded { sequence } => self.recorded(sequence, now, &mut effects),
+            Event::NotRecorded { sequence, why } => self.not_recorded(sequence, &why, &mut effects),
+            Event::Unlatched => self.unlatched(now, &mut effects),
+            Event::NotUnlatched { why } => self.not_unlatched(&why, wall, &mut effects),
+            Event::Durable(durable) => self.durable = durable,
+        }
+        effects
+    }
+
+    /// The split in force.
+    pub fn split(&self) -> &Split {
+        &self.split
+    }
+
+    /// What operators see.
+    pub fn status(&mut self, now: Tick, wall: Wall) -> Status {
+        status::build(self, now, wall)
+    }
+
+    /// What taking these settings would lead to. Changes nothing.
+    pub fn preview(&self, settings: &Settings, wall: Wall) -> Preview {
+        let mut rollout = self.rollout.clone();
+        let outcome = rollout.wishes(&settings.wishes, settings.file_on_empty, wall);
+        outcome.entries.iter().for_each(|entry| rollout.apply(entry));
+        Preview { split: rollout.split(&settings.scheme), refused: outcome.refused }
+    }
+
+    fn tick(&mut self, observations: &[Observation], active: PerBackend<u64>, now: Tick, wall: Wall, effects: &mut Vec<Effect>) {
+        for observation in observations {
+            self.note(observation);
+            self.evidence.observe(observation);
+        }
+        self.active = active;
+        self.findings = self.evidence.judge(now, active);
+        self.act(now, wall, effects);
+        self.verify();
+        let habits = self.evidence.habits();
+        if habits != self.habits {
+            self.habits = habits;
+            effects.push(Effect::Habits(habits));
+        }
+    }
+
+    /// What is counted here and not in the evidence.
+    fn note(&mut self, observation: &Observation) {
+        match observation {
+            Observation::Placed(placed) if placed.after_latch => {
+                if let Some(verification) = &mut self.verification {
+                    verification.new_calls_on_new += 1;
+                }
+            }
+            Observation::Ended(_) => self.ends_seen += 1,
+            Observation::Placed(_) | Observation::Answered(_) | Observation::Refused { .. } => {}
+        }
+    }
+
+    /// What follows from the findings: alarms for all, a hold or a reversal for
+    /// rows that say so.
+    fn act(&mut self, now: Tick, wall: Wall, effects: &mut Vec<Effect>) {
+        let notices = self.alarms.update(&self.settings.rules, &self.findings);
+        effects.extend(notices.into_iter().map(Effect::Say));
+        let reverse = self.tripped(Action::Reverse);
+        let hold = self.tripped(Action::Hold);
+        // With nothing on new there is nothing to take back; the alarm above is all.
+        if let Some(row) = reverse.filter(|_| !self.rollout.latched() && self.rollout.phase() != Phase::Idle) {
+            self.reverse(row, now, wall, effects);
+        } else if let Some(row) = hold.filter(|_| self.rollout.phase() == Phase::Soaking) {
+            let Some(finding) = self.findings.get(row) else { return };
+            let order = Order { actor: format!("rule {}", finding.rule), reason: finding.because.clone(), command: Command::Hold };
+            self.order(None, &order, now, wall, effects);
+        }
+    }
+
+    /// The first row with this action that trips.
+    fn tripped(&self, action: Action) -> Option<usize> {
+        let mut rows = self.settings.rules.iter().zip(&self.findings);
+        rows.position(|(rule, finding)| rule.action == action && finding.verdict == Verdict::Trip)
+    }
+
+    fn reverse(&mut self, row: usize, now: Tick, wall: Wall, effects: &mut Vec<Effect>) {
+        let (Some(rule), Some(finding)) = (self.settings.rules.get(row), self.findings.get(row)) else { return };
+        let proof = crate::rollout::Evidence::new(rule, finding, &self.settings.config_hash);
+        let (rule, because) = (finding.rule.clone(), finding.because.clone());
+        let order = Order { actor: format!("rule {rule}"), reason: because.clone(), command: Command::Reverse { rule: rule.clone() } };
+        self.overtake(effects);
+        // Refused only where everything is on legacy already.
+        let Ok(entry) = self.rollout.decide(&order, wall) else { return };
+        self.lower(entry.with_evidence(proof), None, now, effects);
+        effects.push(Effect::Reversed { rule: rule.clone() });
+        let text = format!("Reversed to 100 % legacy: {because}.");
+        effects.push(Effect::Say(Notice { severity: Severity::Critical, rule: Some(rule), text }));
+    }
+
+    /// An operator's (or a hold rule's) order.
+    fn order(&mut self, ticket: Option<Ticket>, order: &Order, now: Tick, wall: Wall, effects: &mut Vec<Effect>) {
+        match self.rollout.decide(order, wall) {
+            Err(refusal) => reply(effects, ticket, Err(refusal)),
+            Ok(entry) if entry.is_raise() => self.raise(entry, ticket, effects),
+            Ok(entry) if self.pending.is_none() => self.lower(entry, ticket, now, effects),
+            Ok(_) => {
+                self.overtake(effects);
+                match self.rollout.decide(order, wall) {
+                    Ok(entry) => self.lower(entry, ticket, now, effects),
+                    Err(refusal) => reply(effects, ticket, Err(refusal)),
+                }
+            }
+        }
+    }
+
+    /// Toward legacy: publish, latch, record; then forget what only events pinned.
+    fn lower(&mut self, entry: Entry, ticket: Option<Ticket>, now: Tick, effects: &mut Vec<Effect>) {
+        self.rollout.apply(&entry);
+        self.publish(now, effects);
+        if entry.latches() {
+            effects.push(Effect::Latch { reason: entry.reason.clone() });
+        }
+        let said = entry.said();
+        effects.push(Effect::Record(Box::new(entry.clone())));
+        if entry.latches() && !entry.before.latched {
+            effects.push(Effect::DropProvisional);
+            self.verification = Some(Verification {
+                reason: entry.reason,
+                at: entry.stamp.at,
+                new_calls_on_new: 0,
+                live_on_new: self.active.new,
+                measures_normal: false,
+            });
+        }
+        reply(effects, ticket, Ok(Done { said, durable: self.durable, generation: self.split.generation }));
+    }
+
+    /// Toward new: record first. It is in force when the journal has it.
+    fn raise(&mut self, entry: Entry, ticket: Option<Ticket>, effects: &mut Vec<Effect>) {
+        let refusal = if !self.durable {
+            Some((RefusalKind::NotDurable, "the journal cannot be written, so nothing may be raised; look at the state directory's disk"))
+        } else if self.pending.is_some() {
+            Some((RefusalKind::Busy, "another change is on its way to the disk; try again in a moment"))
+        } else {
+            None
+        };
+        if let Some((kind, why)) = refusal {
+            return reply(effects, ticket, Err(Refusal { kind, why: why.to_owned() }));
+        }
+        effects.push(Effect::Record(Box::new(entry.clone())));
+        self.pending = Some(Pending { entry, ticket });
+    }
+
+    /// A step toward legacy comes while a raise is on its way: the raise counts as
+    /// taken and passed, so that the journal tells the same story as the memory,
+    /// but it is never published.
+    fn overtake(&mut self, effects: &mut Vec<Effect>) {
+        let Some(pending) = self.pending.take() else { return };
+        self.rollout.apply(&pending.entry);
+        let why = "a step toward legacy came in between; look at the status before you try again".to_owned();
+        reply(effects, pending.ticket, Err(Refusal { kind: RefusalKind::Conflict, why }));
+    }
+
+    /// The raise is on disk. If it also clears the latch, that comes next.
+    fn recorded(&mut self, sequence: u64, now: Tick, effects: &mut Vec<Effect>) {
+        let Some(pending) = self.pending.as_ref().filter(|pending| pending.entry.stamp.sequence == sequence) else { return };
+        if pending.entry.unlatches() {
+            effects.push(Effect::Unlatch);
+        } else {
+            self.put_in_force(now, effects);
+        }
+    }
+
+    fn unlatched(&mut self, now: Tick, effects: &mut Vec<Effect>) {
+        if self.pending.as_ref().is_some_and(|pending| pending.entry.unlatches()) {
+            self.verification = None;
+            self.put_in_force(now, effects);
+        }
+    }
+
+    fn put_in_force(&mut self, now: Tick, effects: &mut Vec<Effect>) {
+        let Some(pending) = self.pending.take() else { return };
+        self.rollout.apply(&pending.entry);
+        self.publish(now, effects);
+        let done = Done { said: pending.entry.said(), durable: true, generation: self.split.generation };
+        reply(effects, pending.ticket, Ok(done));
+    }
+
+    fn not_recorded(&mut self, sequence: u64, why: &str, effects: &mut Vec<Effect>) {
+        let Some(pending) = self.pending.take_if(|pending| pending.entry.stamp.sequence == sequence) else { return };
+        let why = format!("it could not be written to the journal ({why}), so it is not in force; look at the state directory's disk");
+        reply(effects, pending.ticket, Err(Refusal { kind: RefusalKind::NotDurable, why }));
+    }
+
+    /// The resume is recorded but the latch stands. The journal must not say more
+    /// than is true, so the latch is recorded again.
+    fn not_unlatched(&mut self, why: &str, wall: Wall, effects: &mut Vec<Effect>) {
+        let Some(pending) = self.pending.take_if(|pending| pending.entry.unlatches()) else { return };
+        let mut resumed = self.rollout.clone();
+        resumed.apply(&pending.entry);
+        if let Some(entry) = resumed.latched_at_start("the latch file could not be cleared", wall) {
+            self.rollout.apply(&entry);
+            effects.push(Effect::Record(Box::new(entry)));
+        }
+        let why = format!("the latch file could not be cleared ({why}), so everything stays on legacy; look at the state directory's disk");
+        reply(effects, pending.ticket, Err(Refusal { kind: RefusalKind::NotDurable, why }));
+    }
+
+    /// Puts the rollout's split in force if it differs. A latch, a resume and a
+    /// changed percentage begin a new epoch of evidence.
+    fn publish(&mut self, now: Tick, effects: &mut Vec<Effect>) {
+        let split = self.rollout.split(&self.settings.scheme);
+        if split == self.split {
+            return;
+        }
+        if split.latched && !self.split.latched {
+            // What calls placed so far still have to say is said about the past.
+            self.spent_generation = self.split.generation;
+        }
+        if split.percentage != self.split.percentage || split.latched != self.split.latched {
+            self.evidence.begin_epoch(now, self.spent_generation);
+        }
+        self.split = split.clone();
+        effects.push(Effect::Publish(split));
+    }
+
+    fn report(&mut self, reported: Reported, now: Tick) {
+        if let Some(id) = reported.id {
+            if self.report_ids.contains(&id) {
+                return;
+            }
+            if self.report_ids.len() == REPORT_IDS {
+                self.report_ids.pop_front();
+            }
+            self.report_ids.push_back(id);
+        }
+        self.evidence.report(reported.backend, reported.kind, now);
+    }
+
+    fn reload(&mut self, settings: Settings, now: Tick, wall: Wall, effects: &mut Vec<Effect>) {
+        if settings.rules != self.settings.rules || settings.mature != self.settings.mature {
+            self.evidence.set_rules(settings.rules.clone(), settings.mature, now);
+            self.findings.clear();
+        }
+        self.settings = settings;
+        self.publish(now, effects);
+        self.wish(now, wall, effects);
+    }
+
+    /// What changed in the file since it was last read.
+    fn wish(&mut self, now: Tick, wall: Wall, effects: &mut Vec<Effect>) {
+        let mut outcome = self.rollout.wishes(&self.settings.wishes, self.settings.file_on_empty, wall);
+        if self.pending.is_some() && !outcome.entries.is_empty() {
+            self.overtake(effects);
+            outcome = self.rollout.wishes(&self.settings.wishes, self.settings.file_on_empty, wall);
+        }
+        for refused in outcome.refused {
+            effects.push(Effect::Say(Notice { severity: Severity::Warning, rule: None, text: refused }));
+        }
+        for entry in outcome.entries {
+            if entry.is_raise() {
+                self.raise(entry, None, effects);
+            } else {
+                self.lower(entry, None, now, effects);
+            }
+        }
+    }
+
+    /// After everything went to legacy: do the numbers say so too?
+    fn verify(&mut self) {
+        let normal = self.tripped(Action::Reverse).is_none();
+        let live = self.active.new;
+        if let Some(verification) = &mut self.verification {
+            verification.live_on_new = live;
+            verification.measures_normal = normal;
+        }
+    }
 }
 
-/// What came of an order.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Done {
-    /// What changed, in one sentence.
-    pub said: String,
-    /// Is it on disk?
-    pub durable: bool,
-    /// Generation of the routing in force after it.
-    pub generation: u64,
-}
-
-/// Why an order was not carried out. Nothing was changed.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("{why}")]
-pub struct Refusal {
-    /// What kind of no.
-    pub kind: RefusalKind,
-    /// Why, and what to do instead.
-    pub why: String,
-}
-
-/// What kind of no.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RefusalKind {
-    /// The order makes no sense (400).
-    Invalid,
-    /// It does not fit the present state (409).
-    Conflict,
-    /// It cannot be made durable now (503).
-    NotDurable,
-    /// The engine is overloaded (503).
-    Busy,
-}
-
-/// Something reported from outside: `POST /api/v1/events`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Reported {
-    /// Makes the report idempotent.
-    pub id: Option<String>,
-    /// What happened.
-    pub kind: ReportKind,
-    /// Where; new if not said.
-    pub backend: Backend,
-    /// In whose words.
-    pub message: String,
-}
-
-/// What can be reported.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum ReportKind {
-    /// Anything that harms data or its integrity.
-    CriticalError,
-    /// A customer complained.
-    Complaint,
-    /// An incident was opened.
-    Incident,
-    /// Share of memory in use, 0..=1.
-    MemoryUsed(f64),
-    /// Share of processor in use, 0..=1.
-    CpuUsed(f64),
+fn reply(effects: &mut Vec<Effect>, ticket: Option<Ticket>, result: Result<Done, Refusal>) {
+    match (ticket, result) {
+        (Some(ticket), result) => effects.push(Effect::Reply { ticket, result }),
+        (None, Err(refusal)) => effects.push(Effect::Say(Notice { severity: Severity::Warning, rule: None, text: refusal.why })),
+        (None, Ok(_)) => {}
+    }
 }

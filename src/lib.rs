@@ -9,22 +9,46 @@
 pub mod model;
 
 // -- ring 2: knowing (pure; time is an argument) --------------------------------
-pub mod document;
-pub mod measure;
 pub mod protocol;
-pub mod rollout;
-pub mod rules;
+
+pub mod document;
+
 pub mod split;
+
+pub mod calls;
+
+pub mod measure;
+
+pub mod rules;
+
+pub mod rollout;
 
 // -- ring 3: deciding (pure) ------------------------------------------------------
 pub mod engine;
 
 // -- ring 4: services ---------------------------------------------------------------
 pub mod clock;
+
+pub mod metrics;
+
 pub mod tally;
 
+pub mod table;
+
+pub mod desk;
+
 // -- ring 5: adapters (they do not know each other) -----------------------------------
+pub mod journal;
+
 pub mod proxy;
 
-// -- ring 6: wiring ---------------------------------------------------------------------
+pub mod admin;
+
+// -- ring 6: wiring -------------------------------------------------------------------
 pub mod config;
+
+pub mod serve;
+
+pub mod demo;
+
+pub mod cli;

@@ -1,9 +1,16 @@
 //! What happened, as numbers: what requests report, and what is known about each
 //! backend over a trailing span of time.
 //!
-//! Requests report [`Observation`]s; the engine pours them into [`Scorecard`]s
-//! (see `measure/scorecard.rs`) and the rules read those. Everything in here is
+//! Requests report [`Observation`]s; the engine pours them into [`scorecard::Scorecard`]s
+//! and the rules read those. Everything in here is
 //! pure: the moment is always an argument.
+
+pub mod counts;
+pub mod early;
+pub mod histogram;
+pub mod scorecard;
+pub mod tenants;
+pub mod window;
 
 use crate::document::Flaw;
 use crate::model::{Backend, CallKey, TenantKey, Tick};
@@ -54,6 +61,8 @@ pub struct Answered {
     pub speech: Option<bool>,
     /// Routing generation under which the call was placed; 0 if unknown.
     pub generation: u64,
+    /// The call, if the webhook names one; for the access log.
+    pub call: Option<CallKey>,
 }
 
 /// Which webhooks somebody is waiting for.
@@ -265,4 +274,38 @@ impl CallEnd {
             Self::Expired => "expired",
         }
     }
+}
+
+/// What can be reported from outside about a backend: what a proxy cannot see.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ReportKind {
+    /// Anything that harms data or its integrity.
+    CriticalError,
+    /// A customer complained.
+    Complaint,
+    /// An incident was opened.
+    Incident,
+    /// Share of memory in use, 0..=1.
+    MemoryUsed(f64),
+    /// Share of processor in use, 0..=1.
+    CpuUsed(f64),
+}
+
+/// A backend's numbers as operators see them.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Numbers {
+    /// Voice webhooks answered or failed since the process began.
+    pub webhooks: u64,
+    /// Those of them that failed by the backend's fault.
+    pub errors: u64,
+    /// Share of call voices that failed, last five minutes.
+    pub error_rate: Option<f64>,
+    /// Milliseconds, last five minutes.
+    pub response_time_mean_ms: Option<f64>,
+    /// Milliseconds, last five minutes.
+    pub response_time_p95_ms: Option<f64>,
+    /// Share of mature calls abandoned, over fifteen minutes of calls.
+    pub abandonment_rate: Option<f64>,
+    /// Calls begun since the process began.
+    pub calls: u64,
 }

@@ -3,6 +3,19 @@
 //! A row gives one of three verdicts. Too little evidence is its own answer: it
 //! neither advances nor reverses, and says how much is missing.
 
+pub mod blind;
+pub mod compare;
+#[cfg(test)]
+mod day;
+pub mod evidence;
+#[cfg(test)]
+mod judging;
+mod one_tenant;
+pub mod reading;
+#[cfg(test)]
+mod tables;
+pub mod words;
+
 use std::time::Duration;
 
 /// One row of the reversal table or of the alert table.
@@ -35,15 +48,59 @@ pub struct Rule {
     pub to: Vec<String>,
 }
 
-/// How old a call must be before its end counts, so that a fresh stage is not
-/// judged by the callers who left first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mature {
-    /// Legacy's 90th percentile of call duration, at least ten minutes.
-    #[default]
-    Auto,
-    /// This old.
-    After(Duration),
+impl Rule {
+    /// A name made from the row: `error_rate-above-10%-5m`.
+    pub fn default_name(measure: Measure, side: Side, threshold: f64, over: Duration) -> String {
+        format!(
+            "{}-{}-{}-{}",
+            measure.name(),
+            side.name(),
+            words::amount(measure, threshold).replace(' ', ""),
+            words::span(over).replace(' ', "").replace("min", "m")
+        )
+    }
+
+    /// `failed_min` where a row does not say: 8 for a reversal on a rate, else none.
+    pub const fn default_failed_min(measure: Measure, action: Action) -> u32 {
+        match (measure, action) {
+            (
+                Measure::ErrorRate | Measure::AbandonmentRate | Measure::SpeechRecognitionRate,
+                Action::Reverse,
+            ) => 8,
+            _ => 0,
+        }
+    }
+
+    /// `early` where a row does not say: on for a reversal on a rate or a mean.
+    pub fn default_early(measure: Measure, side: Side, action: Action) -> Option<Early> {
+        (action == Action::Reverse && measure.can_be_early(side)).then(Early::default)
+    }
+
+    /// Is a value on the bad side? Exactly at the threshold is not.
+    pub fn is_beyond(&self, value: f64) -> bool {
+        // A share written "7%" may be off by the last bit; that is no excess.
+        let slack = self.threshold.abs() * 1e-9;
+        match self.side {
+            Side::Above => value > self.threshold + slack,
+            Side::Below => value < self.threshold - slack,
+        }
+    }
+
+    /// Can the row be tested early? Shares and the mean, on their bad side.
+    pub fn can_be_early(&self) -> bool {
+        self.measure.can_be_early(self.side)
+    }
+
+    /// Does the row need so many distinct failed calls? Only where failures are counted.
+    pub const fn counts_failures(&self) -> bool {
+        matches!(
+            self.measure,
+            Measure::ErrorRate
+                | Measure::AbandonmentRate
+                | Measure::SpeechRecognitionRate
+                | Measure::BackendDown
+        )
+    }
 }
 
 /// Settings of the sequential test.
@@ -53,6 +110,14 @@ pub struct Early {
     pub false_alarm: f64,
 }
 
+impl Default for Early {
+    fn default() -> Self {
+        Self {
+            false_alarm: 100_000.0,
+        }
+    }
+}
+
 /// Which side of the threshold is bad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -60,6 +125,16 @@ pub enum Side {
     Above,
     /// Trips when the value is less than the threshold.
     Below,
+}
+
+impl Side {
+    /// The word for it in configuration and names.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Above => "above",
+            Self::Below => "below",
+        }
+    }
 }
 
 /// What follows when a rule trips.
@@ -196,6 +271,26 @@ impl Measure {
             | Self::Complaints
             | Self::Incidents
             | Self::BackendDown => Unit::Number,
+        }
+    }
+
+    /// Has it a sequential test, with the bad side this one?
+    pub fn can_be_early(self, side: Side) -> bool {
+        side == self.bad_side()
+            && matches!(
+                self,
+                Self::ErrorRate
+                    | Self::AbandonmentRate
+                    | Self::SpeechRecognitionRate
+                    | Self::ResponseTimeMean
+            )
+    }
+
+    /// The side on which a value is bad.
+    pub const fn bad_side(self) -> Side {
+        match self {
+            Self::SpeechRecognitionRate => Side::Below,
+            _ => Side::Above,
         }
     }
 

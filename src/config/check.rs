@@ -8,8 +8,9 @@ use super::file::Draft;
 use super::problem::{Problem, Problems, nearest};
 use super::text::Span;
 use super::walk::{At, named, shown};
+use crate::measure::scorecard::Mature;
 use crate::rollout::List;
-use crate::rules::{Action, Mature, Side, Unit};
+use crate::rules::{Action, Side, Unit};
 use crate::split::tenants::{Unlisted, e164};
 
 /// Runs every check. `tenants`: the tenants the directory names, if there is one

@@ -309,13 +309,11 @@ fn early(
     side: Option<Side>,
     action: Option<Action>,
 ) -> Option<Option<Early>> {
-    let bad_side = match measure {
-        Some(Measure::SpeechRecognitionRate) => Side::Below,
-        _ => Side::Above,
+    // Of a hole there is nothing to complain about here.
+    let can = match (measure, side) {
+        (Some(measure), Some(side)) => measure.can_be_early(side),
+        _ => true,
     };
-    let can = measure
-        .is_none_or(|measure| is_rate(measure) || measure == Measure::ResponseTimeMean)
-        && side.is_none_or(|side| side == bad_side);
     let usual = Some(Early {
         false_alarm: FALSE_ALARM,
     });

@@ -1,0 +1,341 @@
+//! What the API shows, as JSON.
+//!
+//! Types of their own, so that renaming a field inside breaks nobody's script.
+//! They can be read back as well: the command line shows what the API said, and a
+//! field that an older Switchback does not send yet takes its default.
+
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::desk;
+use crate::document::Flaw;
+use crate::engine;
+use crate::model::Wall;
+use crate::rollout::List;
+use crate::rules::{Action, Priority, Unit};
+
+/// `GET /api/v1/status`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Status {
+    /// `idle`, `soaking`, `held`, `reversed`, `rolled-back`, `complete`.
+    pub phase: String,
+    /// Since when, RFC 3339.
+    pub phase_since: String,
+    /// The share of new asked for, 0 to 100.
+    #[serde(serialize_with = "plainly")]
+    pub percentage: f64,
+    /// Is the split switched on?
+    pub enabled: bool,
+    /// All new calls to legacy until a person clears it.
+    pub latched: bool,
+    /// Why, if latched or held.
+    pub because: Option<String>,
+    /// Is everything that was decided on disk?
+    pub durable: bool,
+    /// Generation of the routing in force.
+    pub generation: u64,
+    /// Both backends.
+    pub backends: Backends,
+    /// The reversal table, then the alert table.
+    pub rules: Vec<Rule>,
+    /// What has been seen since everything went to legacy.
+    pub verification: Option<Verification>,
+    /// Tenants on a list.
+    pub tenants: Tenants,
+    /// Flaws that legacy itself shows so often that they are only a warning.
+    pub habits: Vec<String>,
+    /// First lines an operator should read.
+    pub notes: Vec<String>,
+    /// First 12 hex digits of the configuration file's hash.
+    pub config_hash: String,
+    /// When the engine made this, RFC 3339.
+    pub at: String,
+    /// How long the process runs, in seconds.
+    pub uptime_s: u64,
+}
+
+/// One thing for each backend.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Backends {
+    /// The generation that has always answered.
+    pub legacy: Backend,
+    /// The generation being rolled out.
+    pub new: Backend,
+}
+
+/// One backend's numbers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Backend {
+    /// Voice webhooks since the process began.
+    pub webhooks: u64,
+    /// Those of them that failed by the backend's fault.
+    pub errors: u64,
+    /// Share of call voices that failed, last five minutes; null without any.
+    pub error_rate: Option<f64>,
+    /// Last five minutes; null without any.
+    pub response_time_mean_ms: Option<f64>,
+    /// Last five minutes; null without any.
+    pub response_time_p95_ms: Option<f64>,
+    /// Calls begun and not ended, now.
+    pub calls_active: u64,
+    /// Calls begun since the process began.
+    pub calls: u64,
+    /// Share of mature calls abandoned, last fifteen minutes; null without any.
+    pub abandonment_rate: Option<f64>,
+}
+
+/// One row of a table.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Rule {
+    /// Its name.
+    pub name: String,
+    /// What it looks at.
+    pub measure: String,
+    /// The unit of `value`, `threshold` and `legacy`: `share` (0 to 1), `ms`, `number`.
+    pub unit: String,
+    /// What follows when it trips: `alert`, `hold`, `reverse`.
+    pub action: String,
+    /// The span it looks over, in seconds.
+    pub over_s: u64,
+    /// New's value; null without any sample.
+    pub value: Option<f64>,
+    /// What the value is held against.
+    pub threshold: f64,
+    /// Legacy's value over the same span.
+    pub legacy: Option<f64>,
+    /// Distinct calls (or events) behind the value.
+    pub samples: u64,
+    /// Distinct failed calls among them.
+    pub failed: u64,
+    /// Evidence of the sequential test; 1 trips.
+    pub early: Option<f64>,
+    /// `pass`, `trip`, `inconclusive`.
+    pub verdict: String,
+    /// At the present traffic it cannot reach its minimum.
+    pub blind: bool,
+    /// Why it does not act although it would trip.
+    pub withheld: Option<String>,
+    /// It trips now.
+    pub firing: bool,
+    /// Alert rows: `low`, `medium`, `high`, `critical`.
+    pub priority: Option<String>,
+    /// In words.
+    pub because: String,
+}
+
+/// What has been seen since everything went to legacy.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Verification {
+    /// Why everything went to legacy.
+    pub reason: String,
+    /// When, RFC 3339.
+    pub at: String,
+    /// New calls whose first byte went to new since. Must stay 0.
+    pub new_calls_on_new: u64,
+    /// Calls still running on new.
+    pub live_on_new: u64,
+    /// Every reversing row passes or lacks evidence again.
+    pub measures_normal: bool,
+}
+
+/// Tenants on a list, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tenants {
+    /// Always new.
+    pub enabled: Vec<String>,
+    /// Always legacy.
+    pub disabled: Vec<String>,
+}
+
+/// What came of a change.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Done {
+    /// What changed, in one sentence.
+    pub said: String,
+    /// Is it on disk?
+    pub durable: bool,
+    /// Generation of the routing in force after it.
+    pub generation: u64,
+}
+
+/// What a reload changed, or would change.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Reloaded {
+    /// Nothing was changed: this is what would be.
+    pub dry_run: bool,
+    /// What changed.
+    pub changed: Vec<String>,
+    /// What the present state does not allow.
+    pub refused: Vec<String>,
+    /// What changed in the file but needs a restart.
+    pub needs_restart: Vec<String>,
+    /// Tenants whose next call goes to another backend.
+    pub tenants_moved: Option<u64>,
+    /// Live calls that would be placed elsewhere if they began now.
+    pub live_calls_moved: Option<u64>,
+}
+
+impl From<&engine::Status> for Status {
+    fn from(status: &engine::Status) -> Self {
+        let on = |list| {
+            let tenants = status.tenants.iter().filter(move |(_, on)| *on == list);
+            tenants.map(|(tenant, _)| tenant.clone()).collect()
+        };
+        let habits = Flaw::ALL
+            .into_iter()
+            .filter(|flaw| status.habits.has(*flaw));
+        Self {
+            phase: status.phase.name().to_owned(),
+            phase_since: rfc3339(status.phase_since),
+            percentage: status.percentage.as_f64(),
+            enabled: status.enabled,
+            latched: status.latched,
+            because: status.because.clone(),
+            durable: status.durable,
+            generation: status.generation,
+            backends: Backends {
+                legacy: (&status.backends.legacy).into(),
+                new: (&status.backends.new).into(),
+            },
+            rules: status.rules.iter().map(Rule::from).collect(),
+            verification: status.verification.as_ref().map(Verification::from),
+            tenants: Tenants {
+                enabled: on(List::Enabled),
+                disabled: on(List::Disabled),
+            },
+            habits: habits.map(|flaw| flaw.name().to_owned()).collect(),
+            notes: status.notes.clone(),
+            config_hash: status.config_hash.clone(),
+            at: rfc3339(status.at),
+            uptime_s: status.uptime.as_secs(),
+        }
+    }
+}
+
+impl From<&engine::BackendStatus> for Backend {
+    fn from(backend: &engine::BackendStatus) -> Self {
+        Self {
+            webhooks: backend.webhooks,
+            errors: backend.errors,
+            error_rate: backend.error_rate,
+            response_time_mean_ms: backend.response_time_mean_ms,
+            response_time_p95_ms: backend.response_time_p95_ms,
+            calls_active: backend.calls_active,
+            calls: backend.calls,
+            abandonment_rate: backend.abandonment_rate,
+        }
+    }
+}
+
+impl From<&engine::RuleStatus> for Rule {
+    fn from(rule: &engine::RuleStatus) -> Self {
+        let finding = &rule.finding;
+        Self {
+            name: finding.rule.clone(),
+            measure: rule.measure.name().to_owned(),
+            unit: unit(rule.measure.unit()).to_owned(),
+            action: action(rule.action).to_owned(),
+            over_s: rule.over.as_secs(),
+            value: finding.value,
+            threshold: finding.threshold,
+            legacy: finding.legacy,
+            samples: finding.samples,
+            failed: finding.failed,
+            early: finding.early,
+            verdict: finding.verdict.name().to_owned(),
+            blind: finding.blind,
+            withheld: finding.withheld.map(str::to_owned),
+            firing: rule.firing,
+            priority: rule.priority.map(|urgent| priority(urgent).to_owned()),
+            because: finding.because.clone(),
+        }
+    }
+}
+
+impl From<&engine::Verification> for Verification {
+    fn from(seen: &engine::Verification) -> Self {
+        Self {
+            reason: seen.reason.clone(),
+            at: rfc3339(seen.at),
+            new_calls_on_new: seen.new_calls_on_new,
+            live_on_new: seen.live_on_new,
+            measures_normal: seen.measures_normal,
+        }
+    }
+}
+
+impl From<engine::Done> for Done {
+    fn from(done: engine::Done) -> Self {
+        Self {
+            said: done.said,
+            durable: done.durable,
+            generation: done.generation,
+        }
+    }
+}
+
+impl Reloaded {
+    /// What the engine said, with whether it was only asked.
+    pub fn new(reloaded: desk::Reloaded, dry_run: bool) -> Self {
+        Self {
+            dry_run,
+            changed: reloaded.changed,
+            refused: reloaded.refused,
+            needs_restart: reloaded.needs_restart,
+            tenants_moved: reloaded.tenants_moved,
+            live_calls_moved: reloaded.live_calls_moved,
+        }
+    }
+}
+
+/// `2026-11-20T08:00:00Z`; a moment outside the calendar's nine thousand years is
+/// shown as the empty string.
+fn rfc3339(at: Wall) -> String {
+    jiff::Timestamp::from_millisecond(at.0).map_or_else(|_| String::new(), |at| at.to_string())
+}
+
+const fn unit(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Share => "share",
+        Unit::Millis => "ms",
+        Unit::Number => "number",
+    }
+}
+
+const fn action(action: Action) -> &'static str {
+    match action {
+        Action::Alert => "alert",
+        Action::Hold => "hold",
+        Action::Reverse => "reverse",
+    }
+}
+
+const fn priority(priority: Priority) -> &'static str {
+    match priority {
+        Priority::Low => "low",
+        Priority::Medium => "medium",
+        Priority::High => "high",
+        Priority::Critical => "critical",
+    }
+}
+
+/// 25, not 25.0: a whole percentage is written as people write it.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::trivially_copy_pass_by_ref,
+    reason = "0 to 100 fits; serde passes a reference"
+)]
+fn plainly<S: Serializer>(percent: &f64, to: S) -> Result<S::Ok, S::Error> {
+    if percent.fract() == 0.0 {
+        to.serialize_i64(*percent as i64)
+    } else {
+        to.serialize_f64(*percent)
+    }
+}

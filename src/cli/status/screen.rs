@@ -1,0 +1,310 @@
+//! The status as people see it: 80 columns, the worst news first.
+//!
+//! Colours stand in the text; whoever prints it takes them out where no terminal
+//! looks on or `NO_COLOR` is set.
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+
+use crate::admin::shapes::{Backends, Rule, Status, Tenants, Verification};
+
+/// Columns of the smallest terminal we draw for.
+const WIDTH: usize = 80;
+
+/// Columns of a rule's name; a longer one ends in an ellipsis.
+const NAME: usize = 28;
+
+/// Where values begin beside their words.
+const INDENT: usize = 13;
+
+const RED: Style = AnsiColor::Red.on_default().bold();
+const GREEN: Style = AnsiColor::Green.on_default();
+const YELLOW: Style = AnsiColor::Yellow.on_default();
+const BOLD: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+const BANNER: Style = AnsiColor::White
+    .on_default()
+    .bg_color(Some(anstyle::Color::Ansi(AnsiColor::Red)))
+    .bold();
+
+/// The whole screen, lines of at most 80 columns.
+pub fn screen(status: &Status) -> String {
+    let mut lines = Vec::new();
+    head(status, &mut lines);
+    if let Some(seen) = &status.verification {
+        verification(seen, &mut lines);
+    }
+    tenants(&status.tenants, &mut lines);
+    for note in &status.notes {
+        lines.extend(beside("note", note, YELLOW));
+    }
+    lines.push(String::new());
+    backends(&status.backends, &mut lines);
+    if !status.rules.is_empty() {
+        lines.push(String::new());
+        rules(&status.rules, &mut lines);
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+fn head(status: &Status, lines: &mut Vec<String>) {
+    if status.latched {
+        let banner = " LATCHED: every new call goes to legacy until somebody resumes ";
+        lines.push(paint(BANNER, &format!("{banner:<WIDTH$}")));
+    }
+    let colour = match status.phase.as_str() {
+        "reversed" | "rolled-back" => RED,
+        "held" => YELLOW,
+        "soaking" | "complete" => GREEN,
+        _ => BOLD,
+    };
+    let phase = format!("{} since {}", status.phase, status.phase_since);
+    lines.extend(beside("phase", &phase, colour));
+    if let Some(because) = &status.because {
+        lines.extend(beside("because", because, Style::new()));
+    }
+    let percentage = match (status.enabled, status.latched) {
+        (_, true) => format!("{} % asked for, 0 % in force", status.percentage),
+        (false, false) => format!("{} % asked for, but the split is off", status.percentage),
+        (true, false) => format!("{} % to new", status.percentage),
+    };
+    lines.extend(beside("percentage", &percentage, BOLD));
+    if !status.durable {
+        let text = "not everything that was decided is on disk; raises are refused";
+        lines.extend(beside("disk", text, RED));
+    }
+    let running = format!(
+        "generation {}, configuration {}, running for {}",
+        status.generation,
+        status.config_hash,
+        span(status.uptime_s)
+    );
+    lines.extend(beside("routing", &running, DIM));
+}
+
+fn verification(seen: &Verification, lines: &mut Vec<String>) {
+    let colour = if seen.new_calls_on_new > 0 {
+        RED
+    } else if seen.live_on_new > 0 || !seen.measures_normal {
+        YELLOW
+    } else {
+        GREEN
+    };
+    let text = format!(
+        "{} new calls on new, {} live calls left on new, measures {}",
+        seen.new_calls_on_new,
+        seen.live_on_new,
+        if seen.measures_normal {
+            "back to normal"
+        } else {
+            "not yet normal"
+        }
+    );
+    lines.extend(beside("since then", &text, colour));
+}
+
+fn tenants(tenants: &Tenants, lines: &mut Vec<String>) {
+    for (word, list) in [
+        ("on new", &tenants.enabled),
+        ("on legacy", &tenants.disabled),
+    ] {
+        if !list.is_empty() {
+            let text = format!("{} by hand: {}", list.len(), list.join(", "));
+            let text = cut(&text, WIDTH - INDENT);
+            lines.push(format!("{word:INDENT$}{text}"));
+        }
+    }
+}
+
+fn backends(backends: &Backends, lines: &mut Vec<String>) {
+    let (legacy, new) = (&backends.legacy, &backends.new);
+    let mut table = table(&["", "legacy", "new"]);
+    let counts = [
+        ("calls active", legacy.calls_active, new.calls_active),
+        ("calls", legacy.calls, new.calls),
+        ("webhooks", legacy.webhooks, new.webhooks),
+        ("errors", legacy.errors, new.errors),
+    ];
+    for (word, legacy, new) in counts {
+        table.add_row([word.to_owned(), count(legacy), count(new)]);
+    }
+    let measured = [
+        (
+            "error rate, 5 min",
+            "share",
+            legacy.error_rate,
+            new.error_rate,
+        ),
+        (
+            "response time mean, 5 min",
+            "ms",
+            legacy.response_time_mean_ms,
+            new.response_time_mean_ms,
+        ),
+        (
+            "response time p95, 5 min",
+            "ms",
+            legacy.response_time_p95_ms,
+            new.response_time_p95_ms,
+        ),
+        (
+            "abandonment, 15 min",
+            "share",
+            legacy.abandonment_rate,
+            new.abandonment_rate,
+        ),
+    ];
+    for (word, unit, legacy, new) in measured {
+        table.add_row([word.to_owned(), value(unit, legacy), value(unit, new)]);
+    }
+    let mut drawn = table.lines();
+    lines.extend(drawn.next().map(|head| paint(DIM, head.trim_end())));
+    lines.extend(drawn.map(|line| line.trim_end().to_owned()));
+}
+
+fn rules(rules: &[Rule], lines: &mut Vec<String>) {
+    let mut table = table(&["rule", "new", "legacy", "limit", "calls", "verdict"]);
+    for rule in rules {
+        table.add_row([
+            cut(&rule.name, NAME),
+            value(&rule.unit, rule.value),
+            value(&rule.unit, rule.legacy),
+            value(&rule.unit, Some(rule.threshold)),
+            count(rule.samples),
+            verdict(rule).0.to_owned(),
+        ]);
+    }
+    // The last column is words, not numbers.
+    if let Some(last) = table.column_mut(5) {
+        last.set_cell_alignment(CellAlignment::Left);
+    }
+    let mut drawn = table.lines();
+    lines.extend(drawn.next().map(|head| paint(DIM, head.trim_end())));
+    // No cell breaks, so a row is a line.
+    for (line, rule) in drawn.zip(rules) {
+        let (word, style) = verdict(rule);
+        let line = line.trim_end();
+        let line = line.strip_suffix(word).unwrap_or(line);
+        lines.push(format!("{line}{}", paint(style, word)));
+        // Green rows need no words; the others say why.
+        if rule.firing || rule.withheld.is_some() || rule.blind {
+            let why = rule.withheld.as_deref().unwrap_or(&rule.because);
+            let why = format!("  {}: {why}", rule.action);
+            lines.push(paint(style, &cut(&why, WIDTH)));
+        }
+    }
+}
+
+/// The one word of a row that matters most now, and its colour.
+fn verdict(rule: &Rule) -> (&str, Style) {
+    if rule.firing {
+        ("TRIP", RED)
+    } else if rule.withheld.is_some() {
+        ("withheld", YELLOW)
+    } else if rule.blind {
+        ("blind", YELLOW)
+    } else {
+        match rule.verdict.as_str() {
+            "pass" => ("pass", GREEN),
+            "trip" => ("trip", RED),
+            word => (word, DIM),
+        }
+    }
+}
+
+fn table(head: &[&str]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(head);
+    for (i, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        if i > 0 {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+/// A word and its text, broken at spaces so that it stays beside the word.
+fn beside(word: &str, text: &str, style: Style) -> Vec<String> {
+    let mut lines: Vec<String> = vec![String::new()];
+    for part in text.split_whitespace() {
+        let part = cut(part, WIDTH - INDENT);
+        let line = lines.last_mut().expect("it began with one line");
+        let length = line.chars().count();
+        if length == 0 {
+            *line = part;
+        } else if length + 1 + part.chars().count() <= WIDTH - INDENT {
+            line.push(' ');
+            line.push_str(&part);
+        } else {
+            lines.push(part);
+        }
+    }
+    let word = |i: usize| if i == 0 { word } else { "" };
+    let lines = lines.iter().enumerate();
+    lines
+        .map(|(i, line)| format!("{:INDENT$}{}", word(i), paint(style, line)))
+        .collect()
+}
+
+/// A value in its unit: `22.6 %`, `840 ms`, `12.5 s`, `15`; a dash for none.
+fn value(unit: &str, value: Option<f64>) -> String {
+    match (value, unit) {
+        (None, _) => "–".to_owned(),
+        (Some(share), "share") => trimmed(share * 100.0) + " %",
+        (Some(ms), "ms") if ms >= 10_000.0 => trimmed(ms / 1000.0) + " s",
+        (Some(ms), "ms") => format!("{ms:.0} ms"),
+        (Some(number), _) => trimmed(number),
+    }
+}
+
+/// One digit behind the point, none where it would be 0.
+fn trimmed(number: f64) -> String {
+    let text = format!("{number:.1}");
+    text.strip_suffix(".0")
+        .map_or_else(|| text.clone(), str::to_owned)
+}
+
+/// `12,345`.
+fn count(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `3 h 12 min`, `12 min 5 s`.
+fn span(seconds: u64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
+        (0, ..) => format!("{hours} h {} min", minutes % 60),
+        _ => format!("{days} d {} h", hours % 24),
+    }
+}
+
+/// At most so many characters; what was cut shows as an ellipsis.
+fn cut(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(most - 1).collect();
+    kept + "…"
+}
+
+fn paint(style: Style, text: &str) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,186 @@
+use anstream::adapter::strip_str;
+
+use super::*;
+use crate::admin::shapes::Backend;
+
+fn plain(status: &Status) -> String {
+    strip_str(&screen(status)).to_string()
+}
+
+fn rule(name: &str, verdict: &str) -> Rule {
+    Rule {
+        name: name.to_owned(),
+        measure: "error_rate".to_owned(),
+        unit: "share".to_owned(),
+        action: "reverse".to_owned(),
+        value: Some(0.004),
+        threshold: 0.1,
+        samples: 1031,
+        verdict: verdict.to_owned(),
+        ..Rule::default()
+    }
+}
+
+fn soaking() -> Status {
+    Status {
+        phase: "soaking".to_owned(),
+        phase_since: "2026-11-20T08:00:00Z".to_owned(),
+        percentage: 12.5,
+        enabled: true,
+        durable: true,
+        generation: 7,
+        config_hash: "3fa9c1d2e0b4".to_owned(),
+        uptime_s: 11_520,
+        backends: Backends {
+            legacy: Backend {
+                webhooks: 12_345,
+                errors: 12,
+                error_rate: Some(0.001),
+                response_time_mean_ms: Some(120.4),
+                response_time_p95_ms: Some(300.0),
+                calls_active: 12,
+                calls: 2468,
+                abandonment_rate: Some(0.031),
+            },
+            new: Backend {
+                webhooks: 1234,
+                calls: 240,
+                response_time_mean_ms: Some(12_540.0),
+                ..Backend::default()
+            },
+        },
+        rules: vec![
+            rule("errors-10-5m", "pass"),
+            Rule {
+                unit: "ms".to_owned(),
+                value: None,
+                threshold: 5000.0,
+                samples: 0,
+                blind: true,
+                because: "0 of 20 calls in the last 5 minutes".to_owned(),
+                ..rule("response time over five seconds", "inconclusive")
+            },
+        ],
+        ..Status::default()
+    }
+}
+
+#[test]
+fn a_quiet_rollout_looks_like_this() {
+    let expected = "\
+phase        soaking since 2026-11-20T08:00:00Z
+percentage   12.5 % to new
+routing      generation 7, configuration 3fa9c1d2e0b4, running for 3 h 12 min
+
+                           legacy     new
+calls active                   12       0
+calls                       2,468     240
+webhooks                   12,345   1,234
+errors                         12       0
+error rate, 5 min           0.1 %       –
+response time mean, 5 min  120 ms  12.5 s
+response time p95, 5 min   300 ms       –
+abandonment, 15 min         3.1 %       –
+
+rule                            new  legacy    limit  calls  verdict
+errors-10-5m                  0.4 %       –     10 %  1,031  pass
+response time over five sec…      –       –  5000 ms      0  blind
+  reverse: 0 of 20 calls in the last 5 minutes
+";
+    let shown = plain(&soaking());
+    assert_eq!(shown, expected, "\n{shown}");
+}
+
+#[test]
+fn a_reversal_is_the_first_thing_one_sees() {
+    let status = Status {
+        phase: "reversed".to_owned(),
+        latched: true,
+        durable: false,
+        because: Some(
+            "rule errors-10-5m: 7 of 31 calls failed (22.6 %), the table allows 10 %".to_owned(),
+        ),
+        verification: Some(Verification {
+            live_on_new: 3,
+            ..Verification::default()
+        }),
+        rules: vec![Rule {
+            firing: true,
+            because: "7 of 31 calls failed (22.6 %), the table allows 10 %".to_owned(),
+            ..rule("errors-10-5m", "trip")
+        }],
+        ..soaking()
+    };
+    let shown = plain(&status);
+    let expected = " LATCHED: every new call goes to legacy until somebody resumes
+phase        reversed since 2026-11-20T08:00:00Z
+because      rule errors-10-5m: 7 of 31 calls failed (22.6 %), the table allows
+             10 %
+percentage   12.5 % asked for, 0 % in force
+disk         not everything that was decided is on disk; raises are refused
+routing      generation 7, configuration 3fa9c1d2e0b4, running for 3 h 12 min
+since then   0 new calls on new, 3 live calls left on new, measures not yet
+             normal
+";
+    let head: String = shown
+        .lines()
+        .take(9)
+        .map(|line| format!("{}\n", line.trim_end()))
+        .collect();
+    assert_eq!(head, expected, "\n{shown}");
+    assert!(
+        shown.contains("TRIP\n  reverse: 7 of 31 calls failed"),
+        "{shown}"
+    );
+    assert!(
+        screen(&status).contains("\x1b[1m\x1b[31m"),
+        "red where a terminal looks on"
+    );
+}
+
+#[test]
+fn no_line_is_wider_than_the_smallest_terminal() {
+    let long = "a word ".repeat(60) + &"x".repeat(200);
+    let mut status = soaking();
+    status.notes = vec![long.clone()];
+    status.because = Some(long.clone());
+    status.latched = true;
+    status.tenants.disabled = vec!["tenant".to_owned(); 50];
+    status.rules.push(Rule {
+        firing: true,
+        value: Some(123_456.7),
+        legacy: Some(123_456.7),
+        unit: "ms".to_owned(),
+        threshold: 123_456.7,
+        samples: 1_234_567,
+        because: long,
+        ..rule(&"n".repeat(100), "trip")
+    });
+    status.rules.push(rule("slow", "inconclusive"));
+    for line in plain(&status).lines() {
+        let columns = line.trim_end().chars().count();
+        assert!(columns <= WIDTH, "{columns} columns: {line}");
+    }
+}
+
+#[test]
+fn values_are_written_in_their_unit() {
+    for (unit, number, text) in [
+        ("share", Some(0.226), "22.6 %"),
+        ("share", Some(1.0), "100 %"),
+        ("ms", Some(840.2), "840 ms"),
+        ("ms", Some(12_540.0), "12.5 s"),
+        ("number", Some(15.0), "15"),
+        ("number", None, "–"),
+    ] {
+        assert_eq!(value(unit, number), text);
+    }
+    assert_eq!(
+        (count(999), count(1_234_567)),
+        ("999".into(), "1,234,567".into())
+    );
+    assert_eq!(
+        (span(59), span(725), span(90_000)),
+        ("59 s".into(), "12 min 5 s".into(), "1 d 1 h".into())
+    );
+}

@@ -1,0 +1,310 @@
+use std::sync::Arc;
+use std::thread;
+
+use clap::CommandFactory;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::admin::{self, Admin};
+use crate::desk::{Ask, Desk};
+use crate::engine::Done;
+use crate::metrics::Metrics;
+
+fn parse(line: &str) -> Result<Cli, clap::Error> {
+    // Words in quotes are not needed here: a + stands for a space.
+    let words = line.split(' ').map(|word| word.replace('+', " "));
+    Cli::try_parse_from(std::iter::once("switchback".to_owned()).chain(words))
+}
+
+#[test]
+fn the_command_line_is_consistent() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn every_command_of_the_contract_is_understood() {
+    for line in [
+        "run --config f.toml",
+        "check --config f.toml",
+        "check --config f.toml --calls-per-minute 2.5",
+        "demo",
+        "demo --forever",
+        "demo --fault",
+        "demo --fault slow",
+        "status",
+        "status --watch",
+        "status -o json",
+        "explain --tenant clinica",
+        "explain --call v3:abc -o json",
+        "set 25 --reason why+not",
+        "set 12.5% --reason w",
+        "hold --reason w",
+        "resume --reason w",
+        "resume --percentage 5 --reason w",
+        "rollback tenant clinica --reason w",
+        "rollback partial --percentage 5 --reason w",
+        "rollback total --reason w",
+        "tenant enable t --reason w",
+        "tenant disable t --reason w",
+        "tenant clear t --reason w",
+        "reload",
+        "reload --dry-run --reason w",
+        "status --admin http://10.0.0.1:9901 --token-file t",
+        "--admin http://10.0.0.1:9901 status",
+    ] {
+        if let Err(error) = parse(line) {
+            panic!("{line}: {error}");
+        }
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_a_usage_error() {
+    for line in [
+        "",
+        "frobnicate",
+        "run",
+        "set 25",
+        "set 25 --reason ",
+        "set 101 --reason w",
+        "set 1.001 --reason w",
+        "set ten --reason w",
+        "explain",
+        "explain --tenant t --call c",
+        "rollback",
+        "rollback partial --reason w",
+        "rollback total",
+        "tenant enable --reason w",
+        "check --config f --calls-per-minute 0",
+        "status -o yaml",
+    ] {
+        let error = parse(line).expect_err(line);
+        assert_eq!(error.exit_code(), 2, "{line}: {error}");
+    }
+    for line in ["--help", "--version", "set --help"] {
+        assert_eq!(parse(line).expect_err(line).exit_code(), 0, "{line}");
+    }
+}
+
+#[test]
+fn the_admin_address_has_a_default() {
+    // The environment may name another one; then that is the default.
+    if std::env::var_os("SWITCHBACK_ADMIN").is_none() {
+        assert_eq!(
+            parse("status").unwrap().admin.admin,
+            "http://127.0.0.1:9901"
+        );
+    }
+}
+
+#[test]
+fn a_rollback_says_its_level() {
+    let Command::Rollback(args) = parse("rollback partial --percentage 5 --reason w")
+        .unwrap()
+        .command
+    else {
+        panic!("it is a rollback");
+    };
+    let body = serde_json::json!({ "level": "partial", "percentage": 5.0, "reason": "w" });
+    assert_eq!(args.body(), body);
+}
+
+#[test]
+fn each_failure_has_its_exit_code() {
+    let words = || "words".to_owned();
+    let closed = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+    let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+    for (failure, code) in [
+        (Failure::Failed(words()), 1),
+        (Failure::Usage(words()), 2),
+        (Failure::Unreachable(words()), 69),
+        (Failure::NotPermitted(words()), 77),
+        (Failure::Configuration(words()), 78),
+        (Failure::Output(full), 1),
+        (Failure::Output(closed), 0),
+    ] {
+        assert_eq!(failure.code(), code, "{failure:?}");
+    }
+}
+
+#[test]
+fn an_admin_address_is_plain_http_and_nothing_more() {
+    for (url, good) in [
+        ("http://127.0.0.1:9901", true),
+        ("http://127.0.0.1:9901/", true),
+        ("http://[::1]:9901", true),
+        ("http://switchback.internal", true),
+        ("https://switchback.internal", false),
+        ("127.0.0.1:9901", false),
+        ("http://127.0.0.1:9901/api", false),
+        ("http://me@127.0.0.1:9901", false),
+        ("ftp://127.0.0.1", false),
+        ("", false),
+    ] {
+        let client = Client::new(url, None, None);
+        assert_eq!(client.is_ok(), good, "{url}");
+        if let Err(failure) = client {
+            assert_eq!(failure.code(), 2, "{url}");
+        }
+    }
+    let https = Client::new("https://a", None, None)
+        .unwrap_err()
+        .to_string();
+    assert!(https.contains("plain http only"), "{https}");
+}
+
+/// One connection that is answered with these bytes; what was asked comes back.
+fn answering(answer: &'static str) -> (String, thread::JoinHandle<String>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let served = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut asked = vec![0; 4096];
+        let length = std::io::Read::read(&mut stream, &mut asked).unwrap();
+        stream.write_all(answer.as_bytes()).unwrap();
+        String::from_utf8(asked[..length].to_vec()).unwrap()
+    });
+    (url, served)
+}
+
+#[test]
+fn nobody_at_the_admin_address_is_exit_69_and_says_what_to_check() {
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", gone.local_addr().unwrap());
+    drop(gone);
+    let client = Client::new(&url, None, None).unwrap();
+    let failure = client.get("/api/v1/status").unwrap_err();
+    assert_eq!(failure.code(), 69);
+    assert!(failure.to_string().contains("Is it running"), "{failure}");
+}
+
+#[test]
+fn what_the_listener_says_decides_the_exit_code() {
+    const PROBLEM: &str = r#"{"type":"/problems/x","title":"X","status":1,"detail":"because"}"#;
+    for (status, body, code) in [
+        ("401 Unauthorized", PROBLEM, 77),
+        ("403 Forbidden", PROBLEM, 77),
+        ("400 Bad Request", PROBLEM, 1),
+        ("409 Conflict", PROBLEM, 1),
+        ("503 Service Unavailable", PROBLEM, 1),
+        ("422 Unprocessable Content", PROBLEM, 78),
+        ("404 Not Found", "<html>nginx</html>", 69),
+        ("200 OK", "<html>nginx</html>", 1),
+    ] {
+        let answer = format!(
+            "HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let (url, served) = answering(answer.leak());
+        let client = Client::new(&url, None, None).unwrap();
+        let read = client.get("/api/v1/status");
+        let failure = read.and_then(|reply| reply.read::<u64>()).unwrap_err();
+        assert_eq!(failure.code(), code, "{status}: {failure}");
+        served.join().unwrap();
+    }
+}
+
+#[test]
+fn a_change_is_sent_with_token_and_name_and_its_sentence_is_printed() {
+    let body = r#"{"said":"12.5 % to new","durable":true,"generation":2}"#;
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let (url, served) = answering(answer.leak());
+    let Command::Set(args) = parse("set 12.5 --reason why+not").unwrap().command else {
+        panic!("it is a set");
+    };
+    let client = Client::new(&url, Some("s3cret\n"), Some("ana")).unwrap();
+    let mut out = Vec::new();
+    set::run(&args, &client, &mut out).unwrap();
+    assert_eq!(String::from_utf8(out).unwrap(), "12.5 % to new\n");
+    let asked = served.join().unwrap();
+    for part in [
+        "POST /api/v1/percentage HTTP/1.1\r\n",
+        "authorization: Bearer s3cret\r\n",
+        "x-switchback-actor: ana\r\n",
+        "content-type: application/json\r\n",
+        r#"{"percentage":12.5,"reason":"why not"}"#,
+    ] {
+        assert!(asked.contains(part), "{part} is not in {asked}");
+    }
+}
+
+/// An admin listener on a real socket whose engine takes every order.
+async fn listener_with_engine() -> (String, oneshot::Sender<()>, JoinHandle<()>) {
+    let (desk, mut waiting) = Desk::new(8);
+    tokio::spawn(async move {
+        while let Some(Ask::Order { order, reply }) = waiting.recv().await {
+            let done = Done {
+                said: format!("{:?} by {}", order.command, order.actor),
+                durable: true,
+                generation: 2,
+            };
+            drop(reply.send(Ok(done)));
+        }
+    });
+    let admin = Admin {
+        status: Arc::default(),
+        desk,
+        explain: Arc::new(|_| Some(serde_json::json!({ "backend": "legacy" }))),
+        journal: Arc::new(|_| Vec::new()),
+        metrics: Arc::new(Metrics::new(&[], &[])),
+        ready: Arc::new(|| Ok(())),
+        token: None,
+        loopback: true,
+        hosts: Vec::new(),
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (stop, stopped) = oneshot::channel();
+    let router = admin::router(Arc::new(admin));
+    let shutdown = async { drop(stopped.await) };
+    let server = tokio::spawn(admin::serve(listener, router, shutdown));
+    (url, stop, server)
+}
+
+#[tokio::test]
+async fn commands_reach_the_engine_over_a_real_socket() {
+    let (url, stop, server) = listener_with_engine().await;
+    let told = tokio::task::spawn_blocking(move || {
+        let client = Client::new(&url, None, Some("ana")).unwrap();
+        let mut told = Vec::new();
+        for line in [
+            "hold --reason w",
+            "set 5 --reason w",
+            "resume --reason w",
+            "rollback total --reason w",
+            "tenant clear a/b --reason w",
+            "explain --call c",
+            "status -o json",
+        ] {
+            let mut out = Vec::new();
+            let done = match parse(line).unwrap().command {
+                Command::Hold(args) => hold::run(&args, &client, &mut out),
+                Command::Set(args) => set::run(&args, &client, &mut out),
+                Command::Resume(args) => resume::run(&args, &client, &mut out),
+                Command::Rollback(args) => rollback::run(&args, &client, &mut out),
+                Command::Tenant(args) => tenant::run(&args, &client, &mut out),
+                Command::Explain(args) => explain::run(&args, &client, &mut out),
+                Command::Status(args) => status::run(&args, &client, &mut out),
+                other => panic!("{other:?} asks nobody"),
+            };
+            done.unwrap();
+            told.push(String::from_utf8(out).unwrap());
+        }
+        told
+    });
+    let told = told.await.unwrap();
+    let by = "by operator via cli (ana)";
+    assert_eq!(told[0], format!("Hold {by}\n"));
+    assert_eq!(told[1], format!("Percentage(Percentage(500)) {by}\n"));
+    assert_eq!(told[2], format!("Resume {{ percentage: None }} {by}\n"));
+    assert_eq!(told[3], format!("Rollback(Total) {by}\n"));
+    assert!(told[4].contains(r#"id: "a/b", list: None"#), "{}", told[4]);
+    assert_eq!(told[5], "backend  legacy\n");
+    assert!(told[6].starts_with(r#"{"phase":"idle""#), "{}", told[6]);
+    stop.send(()).unwrap();
+    server.await.unwrap();
+}

@@ -1,0 +1,370 @@
+//! Every metric name, once, and the exporter behind `/metrics`.
+//!
+//! The recorder is our own, not the process's: several can live side by side,
+//! and nothing else in the program can add a series. Every series is registered
+//! when its labels become known, and exists from then on, because a series that
+//! appears with its first error hides that error from `rate()`.
+//!
+//! Never a tenant, a call id or a number as a label. The number of series is
+//! bounded by [`ROUTES_MAX`] and [`RULES_MAX`] and by nothing a caller can send.
+
+mod make;
+mod names;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use metrics::{Counter, Gauge, Histogram};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
+use parking_lot::Mutex;
+
+use self::make::{Make, describe, outcome_index};
+use self::names::*;
+use crate::document::Flaw;
+use crate::engine::{RuleStatus, Status};
+use crate::measure::{Answered, CallEnd, Cause, Kind, Observation, Placed};
+use crate::model::{Backend, PerBackend};
+use crate::rollout::Phase;
+use crate::rules::{Rule, Unit};
+use crate::split::Because;
+
+/// Distinct route labels over the life of the process, reloads included; a route
+/// past it counts under `other`.
+pub const ROUTES_MAX: usize = 64;
+
+/// Distinct rule labels over the life of the process; a rule past it has no
+/// series (status and journal still show it).
+pub const RULES_MAX: usize = 128;
+
+/// Bucket edges in seconds; the thresholds of the tables are added to them.
+const EDGES: [f64; 13] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+
+/// Statuses the public edge refuses with; any other counts under `other`.
+const STATUSES: [u16; 15] = [
+    400, 403, 404, 405, 408, 411, 413, 414, 415, 417, 421, 431, 501, 503, 505,
+];
+
+const OTHER: &str = "other";
+
+/// What became of a rescue.
+const RESCUE_RESULTS: [&str; 2] = ["served", "failed"];
+
+/// Reasons of a placement, in the order of the enum, so that one is found by its
+/// position.
+const BECAUSE: [(Because, &str); 13] = [
+    (Because::Pinned, "pinned"),
+    (Because::Inherited, "inherited"),
+    (Because::Claimed, "claimed"),
+    (Because::Latched, "latched"),
+    (Because::Off, "off"),
+    (Because::Disabled, "disabled"),
+    (Because::Enabled, "enabled"),
+    (Because::Hashed, "hashed"),
+    (Because::Unlisted, "unlisted"),
+    (Because::Unplaced, "unplaced"),
+    (Because::Late, "late"),
+    (Because::Orphan, "orphan"),
+    (Because::Unrecognized, "unrecognized"),
+];
+
+/// Served, then every cause.
+const OUTCOMES: usize = 1 + Cause::ALL.len();
+
+/// Handles to every series, registered once.
+pub struct Metrics {
+    recorder: PrometheusRecorder,
+    process: metrics_process::Collector,
+    routes: ArcSwap<Vec<Arc<RouteSeries>>>,
+    elsewhere: RouteSeries,
+    rules: ArcSwap<Vec<Arc<RuleSeries>>>,
+    // Labels that exist; only touched when the configuration is read.
+    route_labels: Mutex<HashSet<String>>,
+    overhead: Histogram,
+    sides: PerBackend<SideSeries>,
+    refused: [Counter; STATUSES.len() + 1],
+    percentage: Gauge,
+    phases: [Gauge; Phase::ALL.len()],
+    latched: Gauge,
+    durable: Gauge,
+    generation: Gauge,
+    after_latch: Counter,
+    tally_dropped: Counter,
+    table_size: Gauge,
+    evictions: Counter,
+    pins_loaded: Counter,
+    pins_unsaved: Counter,
+    reload_ok: Gauge,
+}
+
+struct RouteSeries {
+    webhooks: PerBackend<[[Counter; OUTCOMES]; 2]>,
+    duration: PerBackend<Histogram>,
+}
+
+struct SideSeries {
+    placements: [Counter; BECAUSE.len()],
+    begun: Counter,
+    ends: [Counter; CallEnd::ALL.len()],
+    flawed: [Counter; Flaw::ALL.len()],
+    active: Gauge,
+}
+
+struct RuleSeries {
+    name: String,
+    value: Gauge,
+    threshold: Gauge,
+    samples: Gauge,
+    firing: Gauge,
+    reversals: Option<Counter>,
+}
+
+impl Metrics {
+    /// Registers every series that the routes (by configured path, in the order of
+    /// their index) and the rules (both tables) make known. Response-time
+    /// thresholds become bucket edges; later reloads cannot add edges.
+    pub fn new(routes: &[&str], rules: &[Rule]) -> Self {
+        let recorder = PrometheusBuilder::new()
+            .set_buckets(&edges(rules))
+            .expect("the bucket edges are a list that is not empty")
+            .build_recorder();
+        describe(&recorder);
+        let make = Make(&recorder);
+        make.gauge(&BUILD, &[("version", env!("CARGO_PKG_VERSION"))])
+            .set(1.0);
+        let process = metrics_process::Collector::default();
+        metrics::with_local_recorder(&recorder, || process.describe());
+
+        let metrics = Self {
+            process,
+            routes: ArcSwap::default(),
+            elsewhere: make.route(OTHER),
+            rules: ArcSwap::default(),
+            route_labels: Mutex::default(),
+            overhead: make.histogram(&OVERHEAD, &[]),
+            sides: PerBackend::from_fn(|backend| make.side(backend)),
+            refused: std::array::from_fn(|i| {
+                let status = STATUSES.get(i).map(u16::to_string);
+                make.counter(&REFUSED, &[("status", status.as_deref().unwrap_or(OTHER))])
+            }),
+            percentage: make.gauge(&PERCENTAGE, &[]),
+            phases: std::array::from_fn(|i| make.gauge(&PHASE, &[("phase", Phase::ALL[i].name())])),
+            latched: make.gauge(&LATCHED, &[]),
+            durable: make.gauge(&DURABLE, &[]),
+            generation: make.gauge(&GENERATION, &[]),
+            after_latch: make.counter(&AFTER_LATCH, &[]),
+            tally_dropped: make.counter(&TALLY_DROPPED, &[]),
+            table_size: make.gauge(&TABLE_SIZE, &[]),
+            evictions: make.counter(&EVICTIONS, &[]),
+            pins_loaded: make.counter(&PINS_LOADED, &[]),
+            pins_unsaved: make.counter(&PINS_UNSAVED, &[]),
+            reload_ok: make.gauge(&RELOAD_OK, &[]),
+            recorder,
+        };
+        metrics.reloaded(true);
+        metrics.configure(routes, rules);
+        metrics
+    }
+
+    /// Makes the routes and rules of a new configuration known. Series of the old
+    /// one stay: a counter that vanishes looks like a restart.
+    pub fn configure(&self, routes: &[&str], rules: &[Rule]) {
+        let make = Make(&self.recorder);
+        let mut labels = self.route_labels.lock();
+        let series = routes.iter().map(|path| {
+            let known = labels.contains(*path);
+            if !known && labels.len() >= ROUTES_MAX {
+                return Arc::new(make.route(OTHER));
+            }
+            labels.insert((*path).to_owned());
+            Arc::new(make.route(path))
+        });
+        self.routes.store(Arc::new(series.collect()));
+
+        // Old rules stay in the list, so that their gauges can be told that they
+        // are no longer evaluated.
+        let mut series = self.rules.load().as_ref().clone();
+        for rule in rules {
+            let old = series.iter().position(|known| known.name == rule.name);
+            match old {
+                Some(i) => series[i] = Arc::new(make.rule(rule)),
+                None if series.len() < RULES_MAX => series.push(Arc::new(make.rule(rule))),
+                None => {}
+            }
+        }
+        self.rules.store(Arc::new(series));
+    }
+
+    /// Counts one observation. A few atomic adds: the engine calls it for each
+    /// request of the last hundred milliseconds.
+    pub fn observe(&self, observation: &Observation) {
+        match observation {
+            Observation::Answered(answered) => self.answered(answered),
+            Observation::Placed(placed) => self.placed(placed),
+            Observation::Ended(ended) => {
+                self.sides[ended.backend].ends[ended.end as usize].increment(1);
+            }
+            Observation::Refused { status } => {
+                let known = STATUSES.iter().position(|known| known == status);
+                self.refused[known.unwrap_or(STATUSES.len())].increment(1);
+            }
+        }
+    }
+
+    fn answered(&self, answered: &Answered) {
+        let routes = self.routes.load();
+        let route = routes
+            .get(usize::from(answered.route))
+            .map_or(&self.elsewhere, AsRef::as_ref);
+        route.webhooks[answered.backend][answered.kind as usize][outcome_index(answered.outcome)]
+            .increment(1);
+        // Only what a caller waits for, so that a dashboard and a rule agree.
+        if let (Kind::Voice, Some(latency_us)) = (answered.kind, answered.latency_us) {
+            route.duration[answered.backend].record(f64::from(latency_us) / 1e6);
+        }
+        self.overhead.record(f64::from(answered.overhead_us) / 1e6);
+        if let Some(flaw) = answered.flaw {
+            self.sides[answered.backend].flawed[flaw as usize].increment(1);
+        }
+    }
+
+    fn placed(&self, placed: &Placed) {
+        let side = &self.sides[placed.placement.backend];
+        side.placements[placed.placement.because as usize].increment(1);
+        if placed.begins {
+            side.begun.increment(1);
+        }
+        if placed.after_latch {
+            self.after_latch.increment(1);
+        }
+    }
+
+    /// Sets the gauges to what the engine says now.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "gauges are floats; counts beyond 2^53 do not occur"
+    )]
+    pub fn status(&self, status: &Status) {
+        self.percentage.set(status.percentage.as_f64());
+        for (gauge, phase) in self.phases.iter().zip(Phase::ALL) {
+            gauge.set(one_if(status.phase == phase));
+        }
+        self.latched.set(one_if(status.latched));
+        self.durable.set(one_if(status.durable));
+        self.generation.set(status.generation as f64);
+        for backend in Backend::ALL {
+            let active = status.backends[backend].calls_active;
+            self.sides[backend].active.set(active as f64);
+        }
+        for series in self.rules.load().iter() {
+            let rule = status
+                .rules
+                .iter()
+                .find(|rule| rule.finding.rule == series.name);
+            series.show(rule);
+        }
+    }
+
+    /// Counts a reversal by that rule. A rule without a series is not counted.
+    pub fn reversal(&self, rule: &str) {
+        let rules = self.rules.load();
+        let counter = rules
+            .iter()
+            .find(|series| series.name == rule)
+            .and_then(|series| series.reversals.as_ref());
+        if let Some(counter) = counter {
+            counter.increment(1);
+        }
+    }
+
+    /// Counts observations the tally had to drop.
+    pub fn tally_dropped(&self, count: u64) {
+        self.tally_dropped.increment(count);
+    }
+
+    /// Shows the call table: calls in it now, calls put out of it since the
+    /// process began.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "the table is bounded far below 2^53"
+    )]
+    pub fn table(&self, size: u64, evictions: u64) {
+        self.table_size.set(size as f64);
+        self.evictions.absolute(evictions);
+    }
+
+    /// Counts pins read back at the start.
+    pub fn pins_loaded(&self, count: u64) {
+        self.pins_loaded.increment(count);
+    }
+
+    /// Counts pins that could not be saved.
+    pub fn pins_unsaved(&self, count: u64) {
+        self.pins_unsaved.increment(count);
+    }
+
+    /// Says whether the last reading of the configuration file was taken.
+    pub fn reloaded(&self, successful: bool) {
+        self.reload_ok.set(one_if(successful));
+    }
+
+    /// Everything in the text format 0.0.4, with the process's own figures.
+    pub fn render(&self) -> String {
+        metrics::with_local_recorder(&self.recorder, || self.process.collect());
+        self.recorder.handle().render()
+    }
+
+    /// Folds recorded times into their buckets. To be called every few seconds:
+    /// without it each time is kept as it came until somebody scrapes.
+    pub fn upkeep(&self) {
+        self.recorder.handle().run_upkeep();
+    }
+}
+
+impl RuleSeries {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "gauges are floats; counts beyond 2^53 do not occur"
+    )]
+    fn show(&self, rule: Option<&RuleStatus>) {
+        let finding = rule.map(|rule| &rule.finding);
+        // NaN, not 0: unknown is never good, nor is it bad.
+        let value = finding.and_then(|finding| finding.value);
+        self.value.set(value.unwrap_or(f64::NAN));
+        if let Some(finding) = finding {
+            self.threshold.set(finding.threshold);
+        }
+        self.samples
+            .set(finding.map_or(0.0, |finding| finding.samples as f64));
+        self.firing
+            .set(one_if(rule.is_some_and(|rule| rule.firing)));
+    }
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+/// The edges of every histogram: the fixed ones, and each response-time threshold.
+fn edges(rules: &[Rule]) -> Vec<f64> {
+    let thresholds = rules
+        .iter()
+        .filter(|rule| rule.measure.unit() == Unit::Millis)
+        .map(|rule| rule.threshold / 1000.0)
+        .filter(|edge| edge.is_finite() && *edge > 0.0);
+    let mut edges: Vec<f64> = EDGES.into_iter().chain(thresholds).collect();
+    edges.sort_by(f64::total_cmp);
+    edges.dedup();
+    edges
+}
+
+const fn one_if(yes: bool) -> f64 {
+    if yes { 1.0 } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests;

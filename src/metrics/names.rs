@@ -1,0 +1,138 @@
+//! Every metric name, exactly once, with what it tells.
+
+/// One metric: its name and what it tells.
+pub(super) struct Name(pub(super) &'static str, pub(super) &'static str);
+
+pub(super) const WEBHOOKS: Name = Name(
+    "switchback_webhooks_total",
+    "Webhooks answered or failed, by the backend that was asked and what became of them.",
+);
+pub(super) const WEBHOOK_DURATION: Name = Name(
+    "switchback_webhook_duration_seconds",
+    "Voice webhooks: from ready to send to the last byte of the answer.",
+);
+pub(super) const OVERHEAD: Name = Name(
+    "switchback_overhead_seconds",
+    "Time a webhook spent in the proxy itself.",
+);
+pub(super) const CALLS: Name = Name(
+    "switchback_calls_total",
+    "Calls that are over, by how they ended.",
+);
+pub(super) const CALLS_BEGUN: Name = Name(
+    "switchback_calls_begun_total",
+    "Calls seen for the first time, by the backend they were pinned to.",
+);
+pub(super) const CALLS_ACTIVE: Name =
+    Name("switchback_calls_active", "Calls begun and not ended, now.");
+pub(super) const PLACEMENTS: Name = Name(
+    "switchback_placements_total",
+    "Requests placed, by where and why.",
+);
+pub(super) const RESCUES: Name = Name(
+    "switchback_rescues_total",
+    "Webhooks that legacy was asked to answer after new had failed them.",
+);
+pub(super) const PERCENTAGE: Name = Name(
+    "switchback_percentage",
+    "The share of new asked for, 0 to 100.",
+);
+pub(super) const PHASE: Name = Name("switchback_phase", "1 for the phase the rollout is in.");
+pub(super) const LATCHED: Name = Name(
+    "switchback_latched",
+    "1 while every new call goes to legacy until a person clears it.",
+);
+pub(super) const DURABLE: Name = Name(
+    "switchback_durable",
+    "1 while everything that was decided is on disk.",
+);
+pub(super) const GENERATION: Name = Name(
+    "switchback_generation",
+    "Generation of the routing in force.",
+);
+pub(super) const RULE_VALUE: Name = Name(
+    "switchback_rule_value",
+    "A rule's value in its measure's own unit (share 0 to 1, milliseconds, number); NaN without a sample.",
+);
+pub(super) const RULE_THRESHOLD: Name = Name(
+    "switchback_rule_threshold",
+    "The threshold a rule's value is held against, in the same unit.",
+);
+pub(super) const RULE_SAMPLES: Name = Name(
+    "switchback_rule_samples",
+    "Distinct calls or events behind a rule's value.",
+);
+pub(super) const RULE_FIRING: Name = Name("switchback_rule_firing", "1 while a rule trips.");
+pub(super) const REVERSALS: Name = Name(
+    "switchback_reversals_total",
+    "Reversals to legacy, by the rule that tripped.",
+);
+pub(super) const REFUSED: Name = Name(
+    "switchback_refused_total",
+    "Requests refused at the public edge, by status sent.",
+);
+pub(super) const FLAWED: Name = Name(
+    "switchback_documents_flawed_total",
+    "Answers with a flaw in the document, also where it was only a warning.",
+);
+pub(super) const AFTER_LATCH: Name = Name(
+    "switchback_new_calls_after_latch_total",
+    "New calls whose first byte went to new although latched. Must stay 0.",
+);
+pub(super) const TALLY_DROPPED: Name = Name(
+    "switchback_tally_dropped_total",
+    "Observations lost because the engine did not come to fetch them.",
+);
+pub(super) const TABLE_SIZE: Name = Name(
+    "switchback_call_table_size",
+    "Calls in the call table, ended ones included.",
+);
+pub(super) const EVICTIONS: Name = Name(
+    "switchback_evictions_total",
+    "Calls put out of a full call table.",
+);
+pub(super) const PINS_LOADED: Name = Name(
+    "switchback_pins_loaded_total",
+    "Pins read back at the start.",
+);
+pub(super) const PINS_UNSAVED: Name = Name(
+    "switchback_pins_unsaved_total",
+    "Pins that could not be saved; a crash would forget them.",
+);
+pub(super) const RELOAD_OK: Name = Name(
+    "switchback_config_last_reload_successful",
+    "1 if the last reading of the configuration file was taken.",
+);
+pub(super) const BUILD: Name = Name("switchback_build_info", "1; the labels name the build.");
+
+pub(super) const COUNTERS: [&Name; 13] = [
+    &WEBHOOKS,
+    &CALLS,
+    &CALLS_BEGUN,
+    &PLACEMENTS,
+    &RESCUES,
+    &REVERSALS,
+    &REFUSED,
+    &FLAWED,
+    &AFTER_LATCH,
+    &TALLY_DROPPED,
+    &EVICTIONS,
+    &PINS_LOADED,
+    &PINS_UNSAVED,
+];
+pub(super) const GAUGES: [&Name; 13] = [
+    &CALLS_ACTIVE,
+    &PERCENTAGE,
+    &PHASE,
+    &LATCHED,
+    &DURABLE,
+    &GENERATION,
+    &RULE_VALUE,
+    &RULE_THRESHOLD,
+    &RULE_SAMPLES,
+    &RULE_FIRING,
+    &TABLE_SIZE,
+    &RELOAD_OK,
+    &BUILD,
+];
+pub(super) const HISTOGRAMS: [&Name; 2] = [&WEBHOOK_DURATION, &OVERHEAD];

@@ -1,0 +1,288 @@
+use std::time::Duration;
+
+use super::make::outcome_name;
+use super::*;
+use crate::measure::{Ended, Outcome};
+use crate::model::{Percentage, TenantKey, Tick};
+use crate::rules::{Action, Finding, Measure, Side, Verdict};
+use crate::split::Placement;
+
+fn rule(name: &str, measure: Measure, threshold: f64, action: Action) -> Rule {
+    Rule {
+        name: name.to_owned(),
+        measure,
+        side: Side::Above,
+        threshold,
+        over: Duration::from_secs(300),
+        action,
+        hold_for: Duration::ZERO,
+        calls_min: 20,
+        failed_min: 8,
+        early: None,
+        priority: None,
+        to: Vec::new(),
+    }
+}
+
+fn metrics() -> Metrics {
+    Metrics::new(
+        &["/ivr", "/agent"],
+        &[
+            rule("errors", Measure::ErrorRate, 0.1, Action::Reverse),
+            rule("slow", Measure::ResponseTimeMean, 3000.0, Action::Alert),
+        ],
+    )
+}
+
+fn answered(route: u16, outcome: Outcome, latency_us: Option<u32>) -> Observation {
+    Observation::Answered(Answered {
+        at: Tick(0),
+        backend: Backend::New,
+        route,
+        kind: Kind::Voice,
+        outcome,
+        latency_us,
+        overhead_us: 40,
+        flaw: None,
+        voice: None,
+        speech: None,
+        generation: 1,
+    })
+}
+
+#[track_caller]
+fn has(page: &str, line: &str) {
+    assert!(
+        page.lines().any(|found| found == line),
+        "{line} is not in\n{page}"
+    );
+}
+
+/// Series on a page, without the process's own.
+fn series(page: &str) -> usize {
+    page.lines()
+        .filter(|line| line.starts_with("switchback_"))
+        .count()
+}
+
+#[test]
+fn every_series_of_the_contract_is_there_before_anything_happened() {
+    let page = metrics().render();
+    for line in [
+        r#"switchback_webhooks_total{backend="legacy",route="/ivr",kind="voice",outcome="served"} 0"#,
+        r#"switchback_webhooks_total{backend="new",route="/agent",kind="event",outcome="internal"} 0"#,
+        r#"switchback_webhook_duration_seconds_bucket{backend="new",route="/ivr",le="2.5"} 0"#,
+        r#"switchback_webhook_duration_seconds_count{backend="new",route="/ivr"} 0"#,
+        "switchback_overhead_seconds_count 0",
+        r#"switchback_calls_total{backend="new",outcome="abandoned"} 0"#,
+        r#"switchback_calls_begun_total{backend="legacy"} 0"#,
+        r#"switchback_calls_active{backend="new"} 0"#,
+        r#"switchback_placements_total{backend="new",because="hashed"} 0"#,
+        r#"switchback_placements_total{backend="legacy",because="unrecognized"} 0"#,
+        r#"switchback_rescues_total{route="/ivr",result="served"} 0"#,
+        "switchback_percentage 0",
+        r#"switchback_phase{phase="idle"} 0"#,
+        r#"switchback_phase{phase="rolled-back"} 0"#,
+        r#"switchback_rule_threshold{rule="errors"} 0.1"#,
+        r#"switchback_rule_value{rule="errors"} 0"#,
+        r#"switchback_rule_samples{rule="slow"} 0"#,
+        r#"switchback_reversals_total{rule="errors"} 0"#,
+        "switchback_config_last_reload_successful 1",
+        r#"switchback_refused_total{status="413"} 0"#,
+        r#"switchback_refused_total{status="other"} 0"#,
+        r#"switchback_documents_flawed_total{backend="new",flaw="html"} 0"#,
+        "switchback_new_calls_after_latch_total 0",
+        "switchback_tally_dropped_total 0",
+        "switchback_call_table_size 0",
+        "switchback_evictions_total 0",
+    ] {
+        has(&page, line);
+    }
+    let build = format!(
+        "switchback_build_info{{version=\"{}\"}} 1",
+        env!("CARGO_PKG_VERSION")
+    );
+    has(&page, &build);
+    assert!(page.contains("process_start_time_seconds"), "{page}");
+    assert!(
+        !page.contains(r#"switchback_reversals_total{rule="slow"}"#),
+        "an alert row reverses nothing"
+    );
+}
+
+#[test]
+fn each_name_has_a_help_line_and_begins_with_our_own_word() {
+    let page = metrics().render();
+    for name in COUNTERS.iter().chain(&GAUGES).chain(&HISTOGRAMS) {
+        assert!(name.0.starts_with("switchback_"), "{}", name.0);
+        assert!(page.contains(&format!("# HELP {} ", name.0)), "{}", name.0);
+        assert!(page.contains(&format!("# TYPE {} ", name.0)), "{}", name.0);
+    }
+}
+
+#[test]
+fn a_response_time_threshold_is_a_bucket_edge_and_a_share_is_not() {
+    let page = metrics().render();
+    let edge = |le: &str| page.contains(&format!(r#"route="/ivr",le="{le}"}}"#));
+    assert!(edge("3"), "the 3 s of the row `slow`");
+    assert!(!edge("0.0001"), "the 10 % of the row `errors` is no time");
+}
+
+#[test]
+fn observations_are_counted_where_they_belong() {
+    let metrics = metrics();
+    metrics.observe(&answered(0, Outcome::Served, Some(120_000)));
+    metrics.observe(&answered(1, Outcome::Failed(Cause::Timeout), None));
+    metrics.observe(&Observation::Placed(Placed {
+        at: Tick(0),
+        placement: Placement {
+            backend: Backend::New,
+            because: Because::Hashed,
+        },
+        call: None,
+        begins: true,
+        after_latch: true,
+        starts: true,
+    }));
+    metrics.observe(&Observation::Ended(Ended {
+        at: Tick(1),
+        began: Tick(0),
+        backend: Backend::Legacy,
+        tenant: TenantKey::NONE,
+        end: CallEnd::Abandoned,
+        duration_s: None,
+        generation: 1,
+        counts: true,
+    }));
+    metrics.observe(&Observation::Refused { status: 413 });
+    metrics.observe(&Observation::Refused { status: 499 });
+    metrics.upkeep();
+    let page = metrics.render();
+    for line in [
+        r#"switchback_webhooks_total{backend="new",route="/ivr",kind="voice",outcome="served"} 1"#,
+        r#"switchback_webhooks_total{backend="new",route="/agent",kind="voice",outcome="timeout"} 1"#,
+        r#"switchback_webhook_duration_seconds_bucket{backend="new",route="/ivr",le="0.1"} 0"#,
+        r#"switchback_webhook_duration_seconds_bucket{backend="new",route="/ivr",le="0.25"} 1"#,
+        r#"switchback_webhook_duration_seconds_count{backend="new",route="/agent"} 0"#,
+        "switchback_overhead_seconds_count 2",
+        r#"switchback_placements_total{backend="new",because="hashed"} 1"#,
+        r#"switchback_calls_begun_total{backend="new"} 1"#,
+        "switchback_new_calls_after_latch_total 1",
+        r#"switchback_calls_total{backend="legacy",outcome="abandoned"} 1"#,
+        r#"switchback_refused_total{status="413"} 1"#,
+        r#"switchback_refused_total{status="other"} 1"#,
+    ] {
+        has(&page, line);
+    }
+}
+
+#[test]
+fn positions_in_the_arrays_are_positions_in_the_enums() {
+    for (i, (because, _)) in BECAUSE.into_iter().enumerate() {
+        assert_eq!(because as usize, i, "{because:?}");
+    }
+    for (i, cause) in Cause::ALL.into_iter().enumerate() {
+        assert_eq!(outcome_index(Outcome::Failed(cause)), i + 1, "{cause:?}");
+        assert_eq!(outcome_name(i + 1), cause.name());
+    }
+    for (i, end) in CallEnd::ALL.into_iter().enumerate() {
+        assert_eq!(end as usize, i, "{end:?}");
+    }
+    for (i, flaw) in Flaw::ALL.into_iter().enumerate() {
+        assert_eq!(flaw as usize, i, "{flaw:?}");
+    }
+    assert_eq!((Kind::Voice as usize, Kind::Event as usize), (0, 1));
+}
+
+#[test]
+fn nothing_a_caller_sends_makes_a_new_series() {
+    let metrics = metrics();
+    let before = series(&metrics.render());
+    for n in 0..10_000_u16 {
+        metrics.observe(&answered(n, Outcome::Failed(Cause::Status), Some(1)));
+        metrics.observe(&Observation::Refused { status: n });
+        metrics.reversal(&format!("rule {n}"));
+    }
+    let page = metrics.render();
+    assert_eq!(series(&page), before);
+    has(
+        &page,
+        r#"switchback_webhooks_total{backend="new",route="other",kind="voice",outcome="status"} 9998"#,
+    );
+}
+
+#[test]
+fn reloads_add_series_up_to_a_bound_and_keep_the_old_ones() {
+    let metrics = metrics();
+    let routes: Vec<String> = (0..ROUTES_MAX * 2).map(|n| format!("/r{n}")).collect();
+    let routes: Vec<&str> = routes.iter().map(String::as_str).collect();
+    metrics.configure(&routes, &[]);
+    let once = series(&metrics.render());
+    metrics.configure(&routes, &[]);
+    let page = metrics.render();
+    assert_eq!(series(&page), once);
+    assert!(page.contains(r#"route="/ivr""#), "the old route stays");
+    // Two labels were taken before: 62 fit.
+    assert!(page.contains(r#"route="/r61""#));
+    assert!(
+        !page.contains(r#"route="/r62""#),
+        "one more counts as other"
+    );
+
+    metrics.observe(&answered(62, Outcome::Served, None));
+    let line =
+        r#"switchback_webhooks_total{backend="new",route="other",kind="voice",outcome="served"} 1"#;
+    has(&metrics.render(), line);
+}
+
+#[test]
+fn the_status_shows_in_gauges_and_a_rule_without_samples_is_not_a_number() {
+    let metrics = metrics();
+    let finding = |rule: &str, value, samples| Finding {
+        rule: rule.to_owned(),
+        value,
+        threshold: 0.1,
+        legacy: None,
+        samples,
+        failed: 0,
+        early: None,
+        verdict: Verdict::Inconclusive,
+        blind: false,
+        withheld: None,
+        because: String::new(),
+    };
+    let row = |finding, firing| RuleStatus {
+        finding,
+        measure: Measure::ErrorRate,
+        action: Action::Reverse,
+        over: Duration::from_secs(300),
+        priority: None,
+        firing,
+    };
+    let mut status = Status {
+        phase: Phase::Soaking,
+        percentage: Percentage::new(12.5).unwrap(),
+        durable: true,
+        generation: 7,
+        rules: vec![row(finding("errors", Some(0.25), 31), true)],
+        ..Status::default()
+    };
+    status.backends.new.calls_active = 4;
+    metrics.status(&status);
+    metrics.reversal("errors");
+    let page = metrics.render();
+    for line in [
+        "switchback_percentage 12.5",
+        r#"switchback_phase{phase="soaking"} 1"#,
+        r#"switchback_phase{phase="idle"} 0"#,
+        "switchback_generation 7",
+        r#"switchback_calls_active{backend="new"} 4"#,
+        r#"switchback_rule_value{rule="errors"} 0.25"#,
+        r#"switchback_rule_samples{rule="errors"} 31"#,
+        r#"switchback_rule_firing{rule="errors"} 1"#,
+        r#"switchback_rule_value{rule="slow"} NaN"#,
+        r#"switchback_reversals_total{rule="errors"} 1"#,
+    ] {
+        has(&page, line);
+    }
+}

@@ -1,0 +1,219 @@
+//! Numbers and findings as a person reads them at three in the morning.
+
+use std::time::Duration;
+
+use super::reading::Reading;
+use super::{Measure, Rule, Side, Unit};
+
+/// A value in its measure's unit: `22.6 %`, `800 ms`, `5.4 s`, `16`.
+pub fn amount(measure: Measure, value: f64) -> String {
+    match measure.unit() {
+        Unit::Share => format!("{} %", short(value * 100.0)),
+        Unit::Millis if value < 1000.0 => format!("{} ms", short(value)),
+        Unit::Millis => format!("{} s", short(value / 1000.0)),
+        Unit::Number => short(value),
+    }
+}
+
+/// A span: `5 min`, `1 h`, `90 s`.
+pub fn span(span: Duration) -> String {
+    let seconds = span.as_secs();
+    match seconds {
+        0 => format!("{} ms", span.as_millis()),
+        _ if seconds.is_multiple_of(3600) => format!("{} h", seconds / 3600),
+        _ if seconds.is_multiple_of(60) => format!("{} min", seconds / 60),
+        _ => format!("{seconds} s"),
+    }
+}
+
+/// What was measured, in one clause: `7 of 31 calls failed in the last 5 min (22.6 %)`.
+/// `mature` is how long ago the calls of an end measure must have begun.
+pub fn measured(measure: Measure, reading: &Reading, over: Duration, mature: Duration) -> String {
+    let last = format!("in the last {}", span(over));
+    let Some(value) = reading.value else {
+        return nothing(measure, over, mature);
+    };
+    let value = amount(measure, value);
+    let (bad, of) = reading.share.unwrap_or_default();
+    let calls = reading.samples;
+    match measure {
+        Measure::ErrorRate if of == calls => {
+            format!("{bad} of {} failed {last} ({value})", many(of, "call"))
+        }
+        Measure::ErrorRate => format!(
+            "{bad} of {} to {} failed {last} ({value})",
+            many(of, "answer"),
+            many(calls, "call")
+        ),
+        Measure::ResponseTimeMean => format!(
+            "{} waited {value} for an answer in the mean {last}",
+            many(calls, "call")
+        ),
+        Measure::ResponseTimeP50 => quantile("half", calls, &value, &last),
+        Measure::ResponseTimeP95 => quantile("95 %", calls, &value, &last),
+        Measure::ResponseTimeP99 => quantile("99 %", calls, &value, &last),
+        Measure::AbandonmentRate => format!(
+            "{bad} of {} who called between {} and {} ago hung up unserved ({value})",
+            many(of, "caller"),
+            span(over + mature),
+            span(mature)
+        ),
+        Measure::SpeechRecognitionRate => format!(
+            "{} of {} were understood {last} ({value})",
+            of - bad,
+            many(of, "speech result")
+        ),
+        Measure::ConcurrentCalls => format!("{value} calls at once in the mean {last}"),
+        Measure::CallsPerHour => format!("{value} calls an hour {last}"),
+        Measure::CriticalErrors => format!("{value} critical errors reported {last}"),
+        Measure::Complaints => format!("{value} complaints reported {last}"),
+        Measure::Incidents => format!("{value} incidents reported {last}"),
+        Measure::MemoryUsed => format!(
+            "{value} of memory in use in the mean of {} {last}",
+            many(calls, "report")
+        ),
+        Measure::CpuUsed => format!(
+            "{value} of processor in use in the mean of {} {last}",
+            many(calls, "report")
+        ),
+        Measure::BackendDown => {
+            format!("{bad} of {} got no answer {last}", many(of, "webhook"))
+        }
+    }
+}
+
+/// What the row asks for: `the table allows 10 %`.
+pub fn allowed(rule: &Rule) -> String {
+    let threshold = amount(rule.measure, rule.threshold);
+    match (rule.measure, rule.side) {
+        (Measure::BackendDown, _) => "the table asks for answers".to_owned(),
+        (_, Side::Above) => format!("the table allows {threshold}"),
+        (_, Side::Below) => format!("the table asks for {threshold}"),
+    }
+}
+
+/// `1 call`, `2 calls`.
+pub fn many(count: u64, thing: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{plural}")
+}
+
+fn quantile(part: &str, calls: u64, value: &str, last: &str) -> String {
+    format!(
+        "{part} of the answers to {} came within {value} {last}",
+        many(calls, "call")
+    )
+}
+
+/// Why there is no value, and what would bring one.
+fn nothing(measure: Measure, over: Duration, mature: Duration) -> String {
+    let last = format!("in the last {}", span(over));
+    match measure {
+        Measure::ErrorRate | Measure::BackendDown => {
+            format!("no call spoke to new {last}")
+        }
+        Measure::ResponseTimeMean
+        | Measure::ResponseTimeP50
+        | Measure::ResponseTimeP95
+        | Measure::ResponseTimeP99 => format!("no answer of new was timed {last}"),
+        Measure::AbandonmentRate => format!(
+            "it is not known how any call ended that began between {} and {} ago: \
+             calls' ends come with the provider's status callback, which must point here",
+            span(over + mature),
+            span(mature)
+        ),
+        Measure::SpeechRecognitionRate => {
+            format!("no webhook carried a speech result {last}")
+        }
+        Measure::MemoryUsed => {
+            format!("no report {last}: POST /api/v1/events with kind memory_used feeds this")
+        }
+        Measure::CpuUsed => {
+            format!("no report {last}: POST /api/v1/events with kind cpu_used feeds this")
+        }
+        Measure::ConcurrentCalls
+        | Measure::CallsPerHour
+        | Measure::CriticalErrors
+        | Measure::Complaints
+        | Measure::Incidents => format!("watched for less than {}", span(over)),
+    }
+}
+
+/// One decimal where there is something to say with it; more where one would
+/// leave nothing of the value.
+fn short(value: f64) -> String {
+    let text = if value.abs() >= 0.1 || value == 0.0 {
+        format!("{value:.1}")
+    } else {
+        format!("{value:.3}")
+    };
+    let text = text.trim_end_matches('0');
+    text.strip_suffix('.').unwrap_or(text).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_as_they_are_said() {
+        for (measure, value, said) in [
+            (Measure::ErrorRate, 7.0 / 31.0, "22.6 %"),
+            (Measure::ErrorRate, 0.1, "10 %"),
+            (Measure::ErrorRate, 0.000_4, "0.04 %"),
+            (Measure::ErrorRate, 0.0, "0 %"),
+            (Measure::ResponseTimeP95, 800.0, "800 ms"),
+            (Measure::ResponseTimeMean, 5400.0, "5.4 s"),
+            (Measure::ConcurrentCalls, 15.0, "15"),
+        ] {
+            assert_eq!(amount(measure, value), said);
+        }
+        for (seconds, said) in [
+            (300, "5 min"),
+            (3600, "1 h"),
+            (90, "90 s"),
+            (5400, "90 min"),
+        ] {
+            assert_eq!(span(Duration::from_secs(seconds)), said);
+        }
+    }
+
+    #[test]
+    fn a_row_without_a_name_is_named_by_what_it_says() {
+        let five = Duration::from_secs(300);
+        for (measure, side, threshold, name) in [
+            (
+                Measure::ErrorRate,
+                Side::Above,
+                0.1,
+                "error_rate-above-10%-5m",
+            ),
+            (
+                Measure::ResponseTimeMean,
+                Side::Above,
+                5000.0,
+                "response_time_mean-above-5s-5m",
+            ),
+            (
+                Measure::ResponseTimeP95,
+                Side::Above,
+                800.0,
+                "response_time_p95-above-800ms-5m",
+            ),
+            (
+                Measure::SpeechRecognitionRate,
+                Side::Below,
+                0.75,
+                "speech_recognition_rate-below-75%-5m",
+            ),
+            (
+                Measure::CriticalErrors,
+                Side::Above,
+                0.0,
+                "critical_errors-above-0-5m",
+            ),
+        ] {
+            assert_eq!(Rule::default_name(measure, side, threshold, five), name);
+        }
+    }
+}

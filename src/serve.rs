@@ -1,0 +1,212 @@
+//! Wiring: builds every part from a checked configuration, starts the threads,
+//! carries out what the engine says, and takes everything down in order.
+//!
+//! Nothing is decided here. The order in which effects are carried out is the
+//! order the engine gave them in.
+
+mod access;
+mod conductor;
+mod logging;
+mod reload;
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::clock;
+use crate::config::Config;
+use crate::desk::Desk;
+use crate::document::FlawSet;
+use crate::engine::{self, Engine, Event, Status};
+use crate::journal;
+use crate::metrics::Metrics;
+use crate::proxy::{self, Routing, Shared};
+use crate::rollout::{Command, Order, Rollout};
+use crate::table::{PinWriter, Table, pins};
+use crate::tally::Tally;
+use conductor::{Conductor, Mailbox};
+use proxy::listener::Drain;
+
+/// Runs until a signal ends it.
+pub fn run(path: &Path, config: Config) -> anyhow::Result<()> {
+    logging::start(&config.log)?;
+    let running = start(config, Some(path.to_owned()))?;
+    running.wait();
+    Ok(())
+}
+
+/// A running proxy.
+#[derive(Debug)]
+pub struct Running {
+    /// Where webhooks go: the first listener's address, with its real port.
+    pub webhooks: SocketAddr,
+    /// Where the API is, with its real port.
+    pub admin: SocketAddr,
+    status: Arc<ArcSwap<Status>>,
+    stop: watch::Sender<Stop>,
+    engine: JoinHandle<()>,
+}
+
+/// How far a stop has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stop {
+    /// Keep running.
+    No,
+    /// Take nothing new, finish what runs.
+    Drain,
+    /// Stop now.
+    Now,
+}
+
+impl Running {
+    /// What the engine last said.
+    pub fn status(&self) -> Arc<Status> {
+        self.status.load_full()
+    }
+
+    /// Drains and stops.
+    pub fn stop(self) {
+        self.stop.send_replace(Stop::Drain);
+        self.wait();
+    }
+
+    /// Waits until it has stopped.
+    pub fn wait(self) {
+        if self.engine.join().is_err() {
+            tracing::error!("The engine's thread panicked.");
+        }
+    }
+}
+
+/// Starts everything. With a path, signals are obeyed and the file can be read
+/// again; without one (the demo) neither.
+///
+/// # Errors
+///
+/// The state directory is held by another process or cannot be used, a listener
+/// cannot be opened, a thread cannot be started.
+pub fn start(config: Config, path: Option<PathBuf>) -> anyhow::Result<Running> {
+    // The lock comes before any listener: two processes on one state directory
+    // must not answer the same provider.
+    let opened = journal::open(&config.state_dir)?;
+    let seed = journal::seed(&config.state_dir)?;
+    let now = clock::tick();
+    let wall = clock::wall();
+    for note in &opened.notes {
+        tracing::warn!("{note}");
+    }
+    let rollout = Rollout::fold(&opened.entries);
+    let latched = opened.latched.clone();
+    let table = Arc::new(Table::new(config.edge.limits.calls, seed, config.edge.short));
+    match pins::load(&config.state_dir, &table, now, wall) {
+        Ok(loaded) => tracing::info!(pins = loaded.pins, "Calls in progress were read back."),
+        // Pins are comfort, not safety: without them calls are placed by the split again.
+        Err(error) => tracing::warn!(%error, "The pins of calls in progress could not be read; they are placed anew."),
+    }
+    let settings = engine_settings(&config);
+    let (mut engine, mut effects) = Engine::new(settings, rollout, now, wall);
+    if let Some(reason) = latched.filter(|_| !engine.split().latched) {
+        let order = Order { actor: "start".to_owned(), reason, command: Command::Rollback(crate::rollout::Level::Total) };
+        effects.extend(engine.handle(Event::Order { ticket: 0, order }, now, wall));
+    }
+
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let shared = Shared {
+        routing: Arc::new(ArcSwap::from_pointee(Routing {
+            split: engine.split().clone(),
+            habits: FlawSet::NONE,
+            settings: Arc::new(config.edge.clone()),
+        })),
+        table: Arc::clone(&table),
+        tally: Arc::new(Tally::new(workers)),
+    };
+    let listeners = bind(&config.webhooks, workers)?;
+    let webhooks = listeners.first().and_then(|all| all.first()).context("no address for webhooks")?.local_addr()?;
+    let admin_listener = bind_admin(config.admin)?;
+    let admin = admin_listener.local_addr()?;
+    let metrics_listener = config.metrics.map(bind_admin).transpose()?;
+
+    let status = Arc::new(ArcSwap::from_pointee(engine.status(now, wall)));
+    let (stop, stopping) = watch::channel(Stop::No);
+    let (drain, draining) = watch::channel(Drain::No);
+    let threads = listeners
+        .into_iter()
+        .enumerate()
+        .map(|(index, own)| worker(index, own, shared.clone(), draining.clone()))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+
+    let (mail, mailbox) = mpsc::channel(1024);
+    let journal = opened.keeper.spawn(move |event| {
+        // The journal may wait for the engine; the engine never waits for it.
+        if mail.blocking_send(event).is_err() {
+            tracing::debug!("The engine is gone; the journal says the rest to nobody.");
+        }
+    })?;
+    let pins = PinWriter::spawn(&config.state_dir, Arc::clone(&table))?;
+    let metrics = Arc::new(Metrics::new(&crate::metrics::Shape::of(&config.edge, &config.rules))?);
+    let (desk, asks) = Desk::new(256);
+    let conductor = Conductor::new(conductor::Parts {
+        engine, shared, metrics, journal, pins, status: Arc::clone(&status), config, path, desk,
+        workers: threads, drain, stop: stop.clone(),
+    });
+    let mailbox = Mailbox { asks, journal: mailbox, stopping };
+    let (ready, is_ready) = oneshot::channel();
+    let engine = std::thread::Builder::new()
+        .name("engine".to_owned())
+        .spawn(move || conductor.live(mailbox, effects, conductor::Listeners { admin: admin_listener, metrics: metrics_listener }, ready))
+        .context("could not start the engine's thread")?;
+    is_ready.blocking_recv().context("the engine did not start")??;
+    tracing::info!(%webhooks, %admin, workers, "Switchback is up.");
+    Ok(Running { webhooks, admin, status, stop, engine })
+}
+
+fn engine_settings(config: &Config) -> engine::Settings {
+    engine::Settings {
+        scheme: config.scheme.clone(),
+        rules: config.rules.clone(),
+        mature: config.mature,
+        wishes: config.wishes.clone(),
+        file_on_empty: config.file_on_empty,
+        config_hash: config.hash.clone(),
+    }
+}
+
+/// One listener for each worker and address, sharing the port.
+fn bind(addresses: &[SocketAddr], workers: usize) -> anyhow::Result<Vec<Vec<TcpListener>>> {
+    let mut real = addresses.to_vec();
+    let mut all = Vec::new();
+    for _ in 0..workers {
+        let mut own = Vec::new();
+        for address in &mut real {
+            let listener = proxy::listener::bind(*address).with_context(|| format!("could not listen for webhooks on {address}"))?;
+            // Port 0 means "any": the other workers share the one that was given.
+            *address = listener.local_addr()?;
+            own.push(listener);
+        }
+        all.push(own);
+    }
+    Ok(all)
+}
+
+fn bind_admin(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).with_context(|| format!("could not listen on {address} for the API or metrics"))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+fn worker(index: usize, listeners: Vec<TcpListener>, shared: Shared, drain: watch::Receiver<Drain>) -> anyhow::Result<JoinHandle<()>> {
+    std::thread::Builder::new()
+        .name(format!("worker-{index}"))
+        .spawn(move || proxy::worker::run(index, listeners, shared, drain))
+        .context("could not start a worker's thread")
+}
+
+/// How long the process may take to end once its workers have.
+pub(crate) const FAREWELL: Duration = Duration::from_secs(5);
+

