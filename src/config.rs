@@ -23,6 +23,8 @@ mod walk;
 
 #[cfg(test)]
 mod broken;
+#[cfg(test)]
+mod whole;
 
 use std::fs::File;
 use std::io::Read;
@@ -38,10 +40,11 @@ pub use problem::{Level, Problem};
 pub use report::{Report, Source};
 pub use secret::Secret;
 
+use crate::measure::scorecard::Mature;
 use crate::model::PerBackend;
 use crate::proxy::settings::Settings;
 use crate::rollout::Wishes;
-use crate::rules::{Mature, Rule};
+use crate::rules::Rule;
 use crate::split::Scheme;
 use problem::Problems;
 

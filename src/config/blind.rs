@@ -5,6 +5,7 @@ use super::Config;
 use super::problem::Problem;
 use super::text::Span;
 use crate::model::Percentage;
+use crate::rules::blind::{calls_needed, has_early};
 use crate::rules::{Action, Rule};
 
 impl Config {
@@ -33,8 +34,8 @@ impl Config {
 }
 
 fn blind(rule: &Rule, calls_per_minute: f64, share: Percentage) -> Option<(String, String)> {
-    let need = f64::from(rule.calls_min.max(rule.failed_min));
-    if rule.early.is_some() || need == 0.0 {
+    let need = f64::from(calls_needed(rule));
+    if has_early(rule) || need == 0.0 {
         return None;
     }
     let minutes = rule.over.as_secs_f64() / 60.0;

@@ -8,8 +8,9 @@ use super::file::Draft;
 use super::problem::{Problem, Problems, nearest};
 use super::text::Span;
 use super::walk::{At, named, shown};
+use crate::measure::scorecard::Mature;
 use crate::rollout::List;
-use crate::rules::{Action, Mature, Side, Unit};
+use crate::rules::{Action, Side, Unit};
 use crate::split::tenants::{Unlisted, e164};
 
 /// Runs every check. `tenants`: the tenants the directory names, if there is one
@@ -235,7 +236,7 @@ fn lists(draft: &Draft, add: &Add<'_>) {
     }
     // Without a directory the key is the tenant, and numbers are keys in E.164.
     for (tenant, _) in &draft.split.tenants {
-        if e164(&tenant.value).is_some_and(|number| number != tenant.value) {
+        if e164(&tenant.value) != tenant.value {
             let message = "this number is looked up without its punctuation";
             let problem = Problem::warning(tenant.span.clone(), message);
             add(problem.help("write a plus and digits, nothing between them"));

@@ -6,10 +6,11 @@ use std::fmt::{Debug, Display};
 use super::text::Span;
 use super::walk::named;
 use super::{Access, Config};
+use crate::measure::scorecard::Mature;
 use crate::model::Backend;
 use crate::proxy::settings::{Route, Upstream};
 use crate::rollout::List;
-use crate::rules::{Mature, Rule, Side, Unit};
+use crate::rules::{Rule, Side, Unit};
 use crate::split::{By, Hash};
 
 /// What a reload would change.

@@ -33,7 +33,7 @@ pub(super) struct Listing {
 impl Listing {
     /// The directory that requests look into.
     pub(super) fn directory(self) -> Directory {
-        Directory::from_pairs(self.pairs.into_iter())
+        Directory::from_pairs(self.pairs)
     }
 }
 
@@ -98,7 +98,7 @@ pub(super) fn read(text: &str, problems: &Problems) -> Listing {
                 continue;
             }
         };
-        let key = e164(key).unwrap_or_else(|| key.to_owned());
+        let key = e164(key).into_owned();
         match known.entry(key.clone()) {
             Entry::Occupied(earlier) => {
                 let (line, other) = earlier.get();

@@ -15,9 +15,9 @@ use super::problem::{Problem, Problems};
 use super::secret::{self, Secret};
 use super::walk::{At, Section, Value, shown};
 use super::{Access, LogFormat, OnEmpty, routes, split, tables, text};
+use crate::measure::scorecard::Mature;
 use crate::model::PerBackend;
 use crate::proxy::settings::{HostHeader, Limits, PublicUrl, Upstream};
-use crate::rules::Mature;
 use crate::split::tenants::Unlisted;
 
 /// The file as far as it could be read.

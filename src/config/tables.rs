@@ -78,7 +78,12 @@ fn row(section: &Section<'_>, table: Table) -> Option<Draft> {
     let (failed_min, early, priority, to) = match table {
         Table::Reversal => (
             failed_min(section, measure, action),
-            early(section, measure, action),
+            early(
+                section,
+                measure,
+                limit.as_ref().map(|limit| limit.0),
+                action,
+            ),
             None,
             Vec::new(),
         ),
@@ -301,10 +306,14 @@ fn failed_min(
 fn early(
     section: &Section<'_>,
     measure: Option<Measure>,
+    side: Option<Side>,
     action: Option<Action>,
 ) -> Option<Option<Early>> {
-    let can =
-        measure.is_none_or(|measure| is_rate(measure) || measure == Measure::ResponseTimeMean);
+    // Of a hole there is nothing to complain about here.
+    let can = match (measure, side) {
+        (Some(measure), Some(side)) => measure.can_be_early(side),
+        _ => true,
+    };
     let usual = Some(Early {
         false_alarm: FALSE_ALARM,
     });
@@ -336,7 +345,7 @@ fn early(
     };
     if early.is_some() && !can {
         value.refuse(
-            "works for rates and for response_time_mean only",
+            "works for rates and response_time_mean only, on the side where they are bad",
             "remove the line",
         );
         return None;

@@ -15,7 +15,6 @@ use toml::de::{DeTable, DeValue};
 use super::problem::{Problem, Problems, listed, nearest};
 use super::text;
 use crate::model::mask;
-use crate::split::tenants::e164;
 
 /// A value and where it stands; a default stands nowhere.
 #[derive(Clone, Debug)]
@@ -449,7 +448,8 @@ pub(super) fn shown(word: &str) -> String {
 /// A tenant as messages name it: messages reach logs, and a tenant may be a
 /// telephone number, which is masked.
 pub(super) fn named(tenant: &str) -> String {
-    if e164(tenant).is_some() {
+    let digits = tenant.bytes().filter(u8::is_ascii_digit).count();
+    if digits >= 7 && !tenant.contains(char::is_alphabetic) {
         mask(tenant).into_owned()
     } else {
         shown(tenant)
