@@ -96,6 +96,16 @@ pub const MAX_BYTES: usize = 64 * 1024;
 /// Judges the answer to a voice webhook, by that provider's rules: Twilio legally
 /// plays `audio/*` and speaks `text/plain`, so those are not read as documents.
 pub fn judge(protocol: Protocol, content_type: Option<&str>, body: &[u8]) -> Judgement {
-    let _ = (protocol, content_type, body);
-    Judgement::default()
+    let _ = (protocol, content_type);
+    let flaw = if body.is_empty() {
+        Some(Flaw::Empty)
+    } else if body.starts_with(b"<html") {
+        Some(Flaw::Html)
+    } else {
+        None
+    };
+    Judgement {
+        flaw,
+        does: Does::default(),
+    }
 }

@@ -21,6 +21,7 @@ pub mod engine;
 
 // -- ring 4: services ---------------------------------------------------------------
 pub mod clock;
+pub mod table;
 pub mod tally;
 
 // -- ring 5: adapters (they do not know each other) -----------------------------------

@@ -110,6 +110,38 @@ pub enum HungUp {
 
 /// Reads a webhook. None: it names no call, so it belongs to no call.
 pub fn recognize<'a>(protocol: Protocol, head: &Head<'a>, body: &'a [u8]) -> Option<CallEvent<'a>> {
-    let _ = (protocol, head, body);
-    None
+    let _ = protocol;
+    let body = std::str::from_utf8(body).ok()?;
+    let field = |name: &str| {
+        head.query
+            .split('&')
+            .chain(body.split('&'))
+            .find_map(|pair| {
+                let (key, value) = pair.split_once('=')?;
+                (key == name && !value.is_empty()).then_some(Cow::Borrowed(value))
+            })
+    };
+    Some(CallEvent {
+        call: field("CallSid")?,
+        alias: None,
+        parent: None,
+        keys: Keys {
+            to: field("To"),
+            from: field("From"),
+            connection: None,
+            account: None,
+        },
+        kind: if field("CallStatus").as_deref() == Some("completed") {
+            EventKind::Final(Final {
+                status: FinalStatus::Completed,
+                by: None,
+                duration_s: None,
+            })
+        } else {
+            EventKind::Step
+        },
+        outbound: false,
+        speech: None,
+        ambiguous: false,
+    })
 }

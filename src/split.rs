@@ -125,3 +125,29 @@ pub enum Because {
     /// Not a webhook of a call at all, or of no route's protocol.
     Unrecognized,
 }
+
+impl Split {
+    /// Places a new call.
+    pub fn place(&self, subject: &Subject<'_>) -> Placement {
+        if self.latched {
+            return Placement {
+                backend: Backend::Legacy,
+                because: Because::Latched,
+            };
+        }
+        let Tenant::Known(tenant) = subject.tenant else {
+            return Placement {
+                backend: Backend::Legacy,
+                because: Because::Unplaced,
+            };
+        };
+        let hash = tenant.encode_utf16().fold(0_i32, |h, unit| {
+            h.wrapping_mul(31).wrapping_add(i32::from(unit))
+        });
+        let new = hash.unsigned_abs() % 100 < u32::from(self.percentage.basis_points()) / 100;
+        Placement {
+            backend: if new { Backend::New } else { Backend::Legacy },
+            because: Because::Hashed,
+        }
+    }
+}

@@ -1,7 +1,10 @@
 //! Whose call it is: where a route finds the tenant's key, and the directory that
 //! says which tenant a key belongs to.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+
+use crate::protocol::Keys;
 
 /// Where a tenant's key stands in a webhook.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,4 +47,20 @@ impl Directory {
     pub fn tenant(&self, key: &str) -> Option<&str> {
         self.keys.get(key).map(AsRef::as_ref)
     }
+}
+
+/// Finds the tenant's key.
+pub fn resolve<'a>(
+    sources: &[Source],
+    keys: &Keys<'a>,
+    _header: impl Fn(&str) -> Option<&'a str>,
+    _query: impl Fn(&str) -> Option<Cow<'a, str>>,
+    _path: &'a str,
+    _outbound: bool,
+) -> Option<Cow<'a, str>> {
+    sources.iter().find_map(|source| match source {
+        Source::To => keys.to.clone(),
+        Source::From => keys.from.clone(),
+        _ => None,
+    })
 }
