@@ -63,7 +63,10 @@ const GIVE_UP: Duration = Duration::from_secs(60);
 
 /// Runs the demo. False: it did not go as it should.
 pub fn run(options: Options) -> anyhow::Result<bool> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("could not start a runtime")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("could not start a runtime")?;
     runtime.block_on(play(options))
 }
 
@@ -72,11 +75,27 @@ async fn play(options: Options) -> anyhow::Result<bool> {
     let (legacy, legacy_at) = backend(Backend::Legacy, Fault::None).await?;
     let (new, new_at) = backend(Backend::New, options.fault).await?;
     let text = configuration(legacy_at, new_at, options.admin, &state.0);
-    let loaded = crate::config::load_text(std::path::Path::new("demo.toml"), text)
-        .map_err(|report| anyhow::anyhow!("the demo's own configuration is broken:\n{}", report.render(false)))?;
-    let running = tokio::task::spawn_blocking(move || serve::start(loaded.config, Signals::Ignored)).await??;
+    let loaded =
+        crate::config::load_text(std::path::Path::new("demo.toml"), text).map_err(|report| {
+            anyhow::anyhow!(
+                "the demo's own configuration is broken:\n{}",
+                report.render(false)
+            )
+        })?;
+    let running =
+        tokio::task::spawn_blocking(move || serve::start(loaded.config, Signals::Ignored))
+            .await??;
     let phone = Phone::new(running.webhooks);
-    let mut story = Story { options, running, phone, legacy, new, fault_at: None, reversed_at: None, screen: Screen::new() };
+    let mut story = Story {
+        options,
+        running,
+        phone,
+        legacy,
+        new,
+        fault_at: None,
+        reversed_at: None,
+        screen: Screen::new(),
+    };
     let well = story.tell().await?;
     story.summary()?;
     let Story { running, .. } = story;
@@ -85,14 +104,21 @@ async fn play(options: Options) -> anyhow::Result<bool> {
 }
 
 async fn backend(backend: Backend, fault: Fault) -> anyhow::Result<(Arc<Ivr>, SocketAddr)> {
-    let listener = TcpListener::bind("127.0.0.1:0").await.context("could not open a port for a sample backend")?;
+    let listener = TcpListener::bind("127.0.0.1:0")
+        .await
+        .context("could not open a port for a sample backend")?;
     let at = listener.local_addr()?;
     let ivr = Ivr::new(backend, fault);
     tokio::spawn(Arc::clone(&ivr).serve(listener));
     Ok((ivr, at))
 }
 
-fn configuration(legacy: SocketAddr, new: SocketAddr, admin: SocketAddr, state: &std::path::Path) -> String {
+fn configuration(
+    legacy: SocketAddr,
+    new: SocketAddr,
+    admin: SocketAddr,
+    state: &std::path::Path,
+) -> String {
     include_str!("demo/demo.toml")
         .replace("@LEGACY@", &legacy.to_string())
         .replace("@NEW@", &new.to_string())
@@ -117,7 +143,8 @@ impl Story {
         let began = clock::tick();
         self.screen.opening(&self.running, self.options)?;
         let mut number = 0u64;
-        let gap = Duration::from_micros(1_000_000 / u64::from(self.options.calls_per_second.max(1)));
+        let gap =
+            Duration::from_micros(1_000_000 / u64::from(self.options.calls_per_second.max(1)));
         let mut next_call = tokio::time::interval(gap);
         let mut next_frame = tokio::time::interval(Duration::from_millis(250));
         let mut stop_calls = false;
@@ -144,18 +171,30 @@ impl Story {
 
     /// What changes by itself: the fault begins, the reversal is noticed.
     fn turn(&mut self, now: Tick, began: Tick) -> anyhow::Result<()> {
-        if self.fault_at.is_none() && self.options.fault != Fault::None && now.since(began) >= GOOD_TIMES {
+        if self.fault_at.is_none()
+            && self.options.fault != Fault::None
+            && now.since(began) >= GOOD_TIMES
+        {
             self.fault_at = Some(now);
             self.new.break_down();
-            self.screen.say(screen::Tone::Bad, "The new backend breaks down. Nobody has told the proxy.")?;
+            self.screen.say(
+                screen::Tone::Bad,
+                "The new backend breaks down. Nobody has told the proxy.",
+            )?;
         }
         if self.reversed_at.is_none() && self.running.status().phase == Phase::Reversed {
             self.reversed_at = Some(now);
             let because = self.running.status().because.clone().unwrap_or_default();
-            self.screen.say(screen::Tone::Good, &format!("REVERSED to 100 % legacy: {because}"))?;
+            self.screen.say(
+                screen::Tone::Good,
+                &format!("REVERSED to 100 % legacy: {because}"),
+            )?;
         }
         // A webhook that left before the flip may still be on its way; after a quarter second none is.
-        if self.reversed_at.is_some_and(|at| now.since(at) >= Duration::from_millis(250)) {
+        if self
+            .reversed_at
+            .is_some_and(|at| now.since(at) >= Duration::from_millis(250))
+        {
             self.new.seal();
         }
         Ok(())
@@ -163,8 +202,14 @@ impl Story {
 
     fn chapter(&self, now: Tick) -> String {
         match (self.fault_at, self.reversed_at) {
-            (_, Some(at)) => format!("reversed {:.0} s ago; calls on new finish where they are", now.since(at).as_secs_f64()),
-            (Some(at), None) => format!("the new backend is failing since {:.0} s", now.since(at).as_secs_f64()),
+            (_, Some(at)) => format!(
+                "reversed {:.0} s ago; calls on new finish where they are",
+                now.since(at).as_secs_f64()
+            ),
+            (Some(at), None) => format!(
+                "the new backend is failing since {:.0} s",
+                now.since(at).as_secs_f64()
+            ),
             (None, None) => "all is well: a quarter of the tenants runs on new".to_owned(),
         }
     }
@@ -193,18 +238,51 @@ impl Story {
         let mut out = anstream::stdout().lock();
         let count = |it: &std::sync::atomic::AtomicU64| it.load(Ordering::Relaxed);
         writeln!(out, "\n{}", screen::heading("What happened"))?;
-        writeln!(out, "  {} calls, {} of them on new", count(&ledger.begun), status.backends.new.calls)?;
-        writeln!(out, "  {} callers were served, {} gave up, {} heard a failure", count(&ledger.served), count(&ledger.gave_up), count(&ledger.heard_failure))?;
-        writeln!(out, "  {} calls changed their backend in mid-call", count(&ledger.moved))?;
+        writeln!(
+            out,
+            "  {} calls, {} of them on new",
+            count(&ledger.begun),
+            status.backends.new.calls
+        )?;
+        writeln!(
+            out,
+            "  {} callers were served, {} gave up, {} heard a failure",
+            count(&ledger.served),
+            count(&ledger.gave_up),
+            count(&ledger.heard_failure)
+        )?;
+        writeln!(
+            out,
+            "  {} calls changed their backend in mid-call",
+            count(&ledger.moved)
+        )?;
         if let (Some(fault), Some(reversed)) = (self.fault_at, self.reversed_at) {
-            writeln!(out, "  from the fault to the reversal: {:.1} s", reversed.since(fault).as_secs_f64())?;
-            let proof = status.verification.as_ref().map_or(0, |it| it.new_calls_on_new);
-            writeln!(out, "  new calls on new after it: {proof} by the proxy's count, {} by the new backend's own book", self.new.late_newcomers())?;
+            writeln!(
+                out,
+                "  from the fault to the reversal: {:.1} s",
+                reversed.since(fault).as_secs_f64()
+            )?;
+            let proof = status
+                .verification
+                .as_ref()
+                .map_or(0, |it| it.new_calls_on_new);
+            writeln!(
+                out,
+                "  new calls on new after it: {proof} by the proxy's count, {} by the new backend's own book",
+                self.new.late_newcomers()
+            )?;
         } else if self.options.fault != Fault::None {
             writeln!(out, "  the fault was not reversed")?;
         }
-        debug_assert_eq!(self.legacy.late_newcomers(), 0, "legacy's book is never sealed");
-        writeln!(out, "\nYour own two backends: edit config/switchback.toml, `switchback check`, then `switchback run`.")?;
+        debug_assert_eq!(
+            self.legacy.late_newcomers(),
+            0,
+            "legacy's book is never sealed"
+        );
+        writeln!(
+            out,
+            "\nYour own two backends: edit config/switchback.toml, `switchback check`, then `switchback run`."
+        )?;
         Ok(())
     }
 }
@@ -220,8 +298,13 @@ struct StateDir(std::path::PathBuf);
 
 impl StateDir {
     fn new() -> anyhow::Result<Self> {
-        let dir = std::env::temp_dir().join(format!("switchback-demo-{}-{:08x}", std::process::id(), rand::random::<u32>()));
-        std::fs::create_dir_all(&dir).with_context(|| format!("could not create {}", dir.display()))?;
+        let dir = std::env::temp_dir().join(format!(
+            "switchback-demo-{}-{:08x}",
+            std::process::id(),
+            rand::random::<u32>()
+        ));
+        std::fs::create_dir_all(&dir)
+            .with_context(|| format!("could not create {}", dir.display()))?;
         Ok(Self(dir))
     }
 }

@@ -16,10 +16,10 @@ use std::collections::VecDeque;
 use crate::document::FlawSet;
 use crate::measure::Observation;
 pub use crate::measure::ReportKind;
+use crate::measure::scorecard::Mature;
 use crate::model::{PerBackend, Tick, Wall};
 use crate::rollout::{Command, Entry, Order, Phase, Rollout, Wishes};
 pub use crate::rollout::{Refusal, RefusalKind};
-use crate::measure::scorecard::Mature;
 use crate::rules::evidence::Evidence;
 use crate::rules::{Action, Finding, Rule, Verdict};
 use crate::split::{Scheme, Split};
@@ -191,7 +191,13 @@ pub struct Preview {
 impl Engine {
     /// An engine for a rollout as the journal left it, and what must be done first.
     /// `latched` is what the latch file says: it outranks the journal.
-    pub fn new(settings: Settings, rollout: Rollout, latched: Option<&str>, now: Tick, wall: Wall) -> (Self, Vec<Effect>) {
+    pub fn new(
+        settings: Settings,
+        rollout: Rollout,
+        latched: Option<&str>,
+        now: Tick,
+        wall: Wall,
+    ) -> (Self, Vec<Effect>) {
         let evidence = Evidence::new(settings.rules.clone(), settings.mature, now);
         let split = rollout.split(&settings.scheme);
         let mut engine = Self {
@@ -212,7 +218,9 @@ impl Engine {
             evidence,
         };
         let mut effects = vec![Effect::Publish(engine.split.clone())];
-        if let Some(entry) = latched.and_then(|reason| engine.rollout.latched_at_start(reason, wall)) {
+        if let Some(entry) =
+            latched.and_then(|reason| engine.rollout.latched_at_start(reason, wall))
+        {
             engine.lower(entry, None, now, &mut effects);
         }
         engine.wish(now, wall, &mut effects);
@@ -223,8 +231,13 @@ impl Engine {
     pub fn handle(&mut self, event: Event<'_>, now: Tick, wall: Wall) -> Vec<Effect> {
         let mut effects = Vec::new();
         match event {
-            Event::Tick { observations, active } => self.tick(observations, active, now, wall, &mut effects),
-            Event::Order { ticket, order } => self.order(Some(ticket), &order, now, wall, &mut effects),
+            Event::Tick {
+                observations,
+                active,
+            } => self.tick(observations, active, now, wall, &mut effects),
+            Event::Order { ticket, order } => {
+                self.order(Some(ticket), &order, now, wall, &mut effects)
+            }
             Event::Report(reported) => self.report(reported, now),
             Event::Reload(settings) => self.reload(*settings, now, wall, &mut effects),
             Event::Recorded { sequence } => self.recorded(sequence, now, &mut effects),
@@ -250,11 +263,24 @@ impl Engine {
     pub fn preview(&self, settings: &Settings, wall: Wall) -> Preview {
         let mut rollout = self.rollout.clone();
         let outcome = rollout.wishes(&settings.wishes, settings.file_on_empty, wall);
-        outcome.entries.iter().for_each(|entry| rollout.apply(entry));
-        Preview { split: rollout.split(&settings.scheme), refused: outcome.refused }
+        outcome
+            .entries
+            .iter()
+            .for_each(|entry| rollout.apply(entry));
+        Preview {
+            split: rollout.split(&settings.scheme),
+            refused: outcome.refused,
+        }
     }
 
-    fn tick(&mut self, observations: &[Observation], active: PerBackend<u64>, now: Tick, wall: Wall, effects: &mut Vec<Effect>) {
+    fn tick(
+        &mut self,
+        observations: &[Observation],
+        active: PerBackend<u64>,
+        now: Tick,
+        wall: Wall,
+        effects: &mut Vec<Effect>,
+    ) {
         for observation in observations {
             self.note(observation);
             self.evidence.observe(observation);
@@ -291,11 +317,19 @@ impl Engine {
         let reverse = self.tripped(Action::Reverse);
         let hold = self.tripped(Action::Hold);
         // With nothing on new there is nothing to take back; the alarm above is all.
-        if let Some(row) = reverse.filter(|_| !self.rollout.latched() && self.rollout.phase() != Phase::Idle) {
+        if let Some(row) =
+            reverse.filter(|_| !self.rollout.latched() && self.rollout.phase() != Phase::Idle)
+        {
             self.reverse(row, now, wall, effects);
         } else if let Some(row) = hold.filter(|_| self.rollout.phase() == Phase::Soaking) {
-            let Some(finding) = self.findings.get(row) else { return };
-            let order = Order { actor: format!("rule {}", finding.rule), reason: finding.because.clone(), command: Command::Hold };
+            let Some(finding) = self.findings.get(row) else {
+                return;
+            };
+            let order = Order {
+                actor: format!("rule {}", finding.rule),
+                reason: finding.because.clone(),
+                command: Command::Hold,
+            };
             self.order(None, &order, now, wall, effects);
         }
     }
@@ -307,20 +341,40 @@ impl Engine {
     }
 
     fn reverse(&mut self, row: usize, now: Tick, wall: Wall, effects: &mut Vec<Effect>) {
-        let (Some(rule), Some(finding)) = (self.settings.rules.get(row), self.findings.get(row)) else { return };
+        let (Some(rule), Some(finding)) = (self.settings.rules.get(row), self.findings.get(row))
+        else {
+            return;
+        };
         let proof = crate::rollout::Evidence::new(rule, finding, &self.settings.config_hash);
         let (rule, because) = (finding.rule.clone(), finding.because.clone());
-        let order = Order { actor: format!("rule {rule}"), reason: because.clone(), command: Command::Reverse { rule: rule.clone() } };
+        let order = Order {
+            actor: format!("rule {rule}"),
+            reason: because.clone(),
+            command: Command::Reverse { rule: rule.clone() },
+        };
         // Refused only where everything is on legacy already.
-        let Ok(entry) = self.rollout.decide(&order, wall) else { return };
+        let Ok(entry) = self.rollout.decide(&order, wall) else {
+            return;
+        };
         self.lower(entry.with_evidence(proof), None, now, effects);
         effects.push(Effect::Reversed { rule: rule.clone() });
         let text = format!("Reversed to 100 % legacy: {because}.");
-        effects.push(Effect::Say(Notice { severity: Severity::Critical, rule: Some(rule), text }));
+        effects.push(Effect::Say(Notice {
+            severity: Severity::Critical,
+            rule: Some(rule),
+            text,
+        }));
     }
 
     /// An operator's (or a hold rule's) order.
-    fn order(&mut self, ticket: Option<Ticket>, order: &Order, now: Tick, wall: Wall, effects: &mut Vec<Effect>) {
+    fn order(
+        &mut self,
+        ticket: Option<Ticket>,
+        order: &Order,
+        now: Tick,
+        wall: Wall,
+        effects: &mut Vec<Effect>,
+    ) {
         match self.rollout.decide(order, wall) {
             Err(refusal) => reply(effects, ticket, Err(refusal)),
             Ok(entry) if entry.is_raise() => self.raise(entry, ticket, effects),
@@ -329,12 +383,20 @@ impl Engine {
     }
 
     /// Toward legacy: publish, latch, record; then forget what only events pinned.
-    fn lower(&mut self, entry: Entry, ticket: Option<Ticket>, now: Tick, effects: &mut Vec<Effect>) {
+    fn lower(
+        &mut self,
+        entry: Entry,
+        ticket: Option<Ticket>,
+        now: Tick,
+        effects: &mut Vec<Effect>,
+    ) {
         let entry = self.overtake(entry, effects);
         self.rollout.apply(&entry);
         self.publish(now, effects);
         if entry.latches() {
-            effects.push(Effect::Latch { reason: entry.reason.clone() });
+            effects.push(Effect::Latch {
+                reason: entry.reason.clone(),
+            });
         }
         let said = entry.said();
         effects.push(Effect::Record(Box::new(entry.clone())));
@@ -348,20 +410,41 @@ impl Engine {
                 measures_normal: false,
             });
         }
-        reply(effects, ticket, Ok(Done { said, durable: self.durable, generation: self.split.generation }));
+        reply(
+            effects,
+            ticket,
+            Ok(Done {
+                said,
+                durable: self.durable,
+                generation: self.split.generation,
+            }),
+        );
     }
 
     /// Toward new: record first. It is in force when the journal has it.
     fn raise(&mut self, entry: Entry, ticket: Option<Ticket>, effects: &mut Vec<Effect>) {
         let refusal = if !self.durable {
-            Some((RefusalKind::NotDurable, "the journal cannot be written, so nothing may be raised; look at the state directory's disk"))
+            Some((
+                RefusalKind::NotDurable,
+                "the journal cannot be written, so nothing may be raised; look at the state directory's disk",
+            ))
         } else if self.pending.is_some() {
-            Some((RefusalKind::Busy, "another change is on its way to the disk; try again in a moment"))
+            Some((
+                RefusalKind::Busy,
+                "another change is on its way to the disk; try again in a moment",
+            ))
         } else {
             None
         };
         if let Some((kind, why)) = refusal {
-            return reply(effects, ticket, Err(Refusal { kind, why: why.to_owned() }));
+            return reply(
+                effects,
+                ticket,
+                Err(Refusal {
+                    kind,
+                    why: why.to_owned(),
+                }),
+            );
         }
         self.rollout.pass_over(&entry);
         effects.push(Effect::Record(Box::new(entry.clone())));
@@ -371,15 +454,31 @@ impl Engine {
     /// A step toward legacy waits for no raise: one that is still on its way to the
     /// disk is not carried out any more, whether or not its record arrives.
     fn overtake(&mut self, entry: Entry, effects: &mut Vec<Effect>) -> Entry {
-        let Some(pending) = self.pending.take() else { return entry };
-        let why = "a step toward legacy came in between; look at the status before you try again".to_owned();
-        reply(effects, pending.ticket, Err(Refusal { kind: RefusalKind::Conflict, why }));
+        let Some(pending) = self.pending.take() else {
+            return entry;
+        };
+        let why = "a step toward legacy came in between; look at the status before you try again"
+            .to_owned();
+        reply(
+            effects,
+            pending.ticket,
+            Err(Refusal {
+                kind: RefusalKind::Conflict,
+                why,
+            }),
+        );
         self.rollout.overtaking(entry, &pending.entry)
     }
 
     /// The raise is on disk. If it also clears the latch, that comes next.
     fn recorded(&mut self, sequence: u64, now: Tick, effects: &mut Vec<Effect>) {
-        let Some(pending) = self.pending.as_ref().filter(|pending| pending.entry.stamp.sequence == sequence) else { return };
+        let Some(pending) = self
+            .pending
+            .as_ref()
+            .filter(|pending| pending.entry.stamp.sequence == sequence)
+        else {
+            return;
+        };
         if pending.entry.unlatches() {
             effects.push(Effect::Unlatch);
         } else {
@@ -388,38 +487,73 @@ impl Engine {
     }
 
     fn unlatched(&mut self, now: Tick, effects: &mut Vec<Effect>) {
-        if self.pending.as_ref().is_some_and(|pending| pending.entry.unlatches()) {
+        if self
+            .pending
+            .as_ref()
+            .is_some_and(|pending| pending.entry.unlatches())
+        {
             self.verification = None;
             self.put_in_force(now, effects);
         }
     }
 
     fn put_in_force(&mut self, now: Tick, effects: &mut Vec<Effect>) {
-        let Some(pending) = self.pending.take() else { return };
+        let Some(pending) = self.pending.take() else {
+            return;
+        };
         self.rollout.apply(&pending.entry);
         self.publish(now, effects);
-        let done = Done { said: pending.entry.said(), durable: true, generation: self.split.generation };
+        let done = Done {
+            said: pending.entry.said(),
+            durable: true,
+            generation: self.split.generation,
+        };
         reply(effects, pending.ticket, Ok(done));
     }
 
     fn not_recorded(&mut self, sequence: u64, why: &str, effects: &mut Vec<Effect>) {
-        let Some(pending) = self.pending.take_if(|pending| pending.entry.stamp.sequence == sequence) else { return };
-        let why = format!("it could not be written to the journal ({why}), so it is not in force; look at the state directory's disk");
-        reply(effects, pending.ticket, Err(Refusal { kind: RefusalKind::NotDurable, why }));
+        let Some(pending) = self
+            .pending
+            .take_if(|pending| pending.entry.stamp.sequence == sequence)
+        else {
+            return;
+        };
+        let why = format!(
+            "it could not be written to the journal ({why}), so it is not in force; look at the state directory's disk"
+        );
+        reply(
+            effects,
+            pending.ticket,
+            Err(Refusal {
+                kind: RefusalKind::NotDurable,
+                why,
+            }),
+        );
     }
 
     /// The resume is recorded but the latch stands. The journal must not say more
     /// than is true, so the latch is recorded again.
     fn not_unlatched(&mut self, why: &str, wall: Wall, effects: &mut Vec<Effect>) {
-        let Some(pending) = self.pending.take_if(|pending| pending.entry.unlatches()) else { return };
+        let Some(pending) = self.pending.take_if(|pending| pending.entry.unlatches()) else {
+            return;
+        };
         let mut resumed = self.rollout.clone();
         resumed.apply(&pending.entry);
         if let Some(entry) = resumed.latched_at_start("the latch file could not be cleared", wall) {
             self.rollout.apply(&entry);
             effects.push(Effect::Record(Box::new(entry)));
         }
-        let why = format!("the latch file could not be cleared ({why}), so everything stays on legacy; look at the state directory's disk");
-        reply(effects, pending.ticket, Err(Refusal { kind: RefusalKind::NotDurable, why }));
+        let why = format!(
+            "the latch file could not be cleared ({why}), so everything stays on legacy; look at the state directory's disk"
+        );
+        reply(
+            effects,
+            pending.ticket,
+            Err(Refusal {
+                kind: RefusalKind::NotDurable,
+                why,
+            }),
+        );
     }
 
     /// Puts the rollout's split in force if it differs. A latch, a resume and a
@@ -456,7 +590,7 @@ impl Engine {
     fn reload(&mut self, settings: Settings, now: Tick, wall: Wall, effects: &mut Vec<Effect>) {
         if settings.rules != self.settings.rules || settings.mature != self.settings.mature {
             self.evidence.set_rules(settings.rules.clone(), now);
-            self.evidence.set_mature(settings.mature);
+            self.evidence.set_mature(settings.mature, now);
             self.findings.clear();
         }
         self.settings = settings;
@@ -466,9 +600,15 @@ impl Engine {
 
     /// What changed in the file since it was last read.
     fn wish(&mut self, now: Tick, wall: Wall, effects: &mut Vec<Effect>) {
-        let outcome = self.rollout.wishes(&self.settings.wishes, self.settings.file_on_empty, wall);
+        let outcome = self
+            .rollout
+            .wishes(&self.settings.wishes, self.settings.file_on_empty, wall);
         for refused in outcome.refused {
-            effects.push(Effect::Say(Notice { severity: Severity::Warning, rule: None, text: refused }));
+            effects.push(Effect::Say(Notice {
+                severity: Severity::Warning,
+                rule: None,
+                text: refused,
+            }));
         }
         for entry in outcome.entries {
             if entry.is_raise() {
@@ -493,7 +633,11 @@ impl Engine {
 fn reply(effects: &mut Vec<Effect>, ticket: Option<Ticket>, result: Result<Done, Refusal>) {
     match (ticket, result) {
         (Some(ticket), result) => effects.push(Effect::Reply { ticket, result }),
-        (None, Err(refusal)) => effects.push(Effect::Say(Notice { severity: Severity::Warning, rule: None, text: refusal.why })),
+        (None, Err(refusal)) => effects.push(Effect::Say(Notice {
+            severity: Severity::Warning,
+            rule: None,
+            text: refusal.why,
+        })),
         (None, Ok(_)) => {}
     }
 }

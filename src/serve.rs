@@ -31,7 +31,7 @@ use crate::table::Table;
 use crate::table::pins::{self, PinWriter};
 use crate::tally::Tally;
 use conductor::{Conductor, Mailbox};
-use proxy::listener::Drain;
+use proxy::worker::Drain;
 
 /// Runs until a signal ends it.
 pub fn run(config: Config) -> anyhow::Result<()> {
@@ -102,23 +102,40 @@ impl Running {
 pub fn start(config: Config, signals: Signals) -> anyhow::Result<Running> {
     // The lock comes before any listener: two processes on one state directory
     // must not answer the same provider.
-    let opened = journal::open(&config.state.dir, clock::wall()).with_context(|| format!("could not use the state directory {}", config.state.dir.display()))?;
-    let seed = journal::seed(&config.state.dir).context("could not keep the seed of the call table")?.value;
+    let opened = journal::open(&config.state.dir, clock::wall()).with_context(|| {
+        format!(
+            "could not use the state directory {}",
+            config.state.dir.display()
+        )
+    })?;
+    let seed = journal::seed(&config.state.dir)
+        .context("could not keep the seed of the call table")?
+        .value;
     let now = clock::tick();
     let wall = clock::wall();
     for note in &opened.notes {
         tracing::warn!("{note}");
     }
     let rollout = Rollout::fold(&opened.entries);
-    let table = Arc::new(Table::new(config.proxy.limits.calls, seed, config.proxy.short));
+    let table = Arc::new(Table::new(
+        config.proxy.limits.calls,
+        seed,
+        config.proxy.short,
+    ));
     let mut pins_loaded = 0;
     match pins::load(&config.state.dir, &table, now, wall) {
         Ok(loaded) => {
             pins_loaded = loaded.pins;
-            tracing::info!(pins = loaded.pins, damaged = loaded.damaged, "Calls in progress were read back.");
+            tracing::info!(
+                pins = loaded.pins,
+                damaged = loaded.damaged,
+                "Calls in progress were read back."
+            );
         }
         // Pins are comfort, not safety: without them calls are placed by the split again.
-        Err(error) => tracing::warn!(%error, "The pins of calls in progress could not be read; they are placed anew."),
+        Err(error) => {
+            tracing::warn!(%error, "The pins of calls in progress could not be read; they are placed anew.")
+        }
     }
     let settings = engine_settings(&config);
     let (mut engine, first) = Engine::new(settings, rollout, opened.latched.as_deref(), now, wall);
@@ -132,9 +149,14 @@ pub fn start(config: Config, signals: Signals) -> anyhow::Result<Running> {
         })),
         table: Arc::clone(&table),
         tally: Arc::new(Tally::new(workers)),
+        workers,
     };
     let listeners = bind(&config.listen.webhooks, workers)?;
-    let webhooks = listeners.first().and_then(|all| all.first()).context("no address for webhooks")?.local_addr()?;
+    let webhooks = listeners
+        .first()
+        .and_then(|all| all.first())
+        .context("no address for webhooks")?
+        .local_addr()?;
     let admin_listener = bind_admin(config.listen.admin)?;
     let admin = admin_listener.local_addr()?;
     let metrics_listener = config.listen.metrics.map(bind_admin).transpose()?;
@@ -155,23 +177,56 @@ pub fn start(config: Config, signals: Signals) -> anyhow::Result<Running> {
             tracing::debug!("The engine is gone; the journal says the rest to nobody.");
         }
     })?;
-    let pins = PinWriter::open(&config.state.dir, Arc::clone(&table), now, wall).context("could not open the file of pins")?;
+    let pins = PinWriter::open(&config.state.dir, Arc::clone(&table), now, wall)
+        .context("could not open the file of pins")?;
     let metrics = Arc::new(Metrics::new(&routes(&config), &config.rules));
-    metrics.pins_loaded(pins_loaded);
+    metrics.pins_loaded(pins_loaded as u64);
     let (desk, asks) = Desk::new(256);
     let conductor = Conductor::new(conductor::Parts {
-        engine, shared, metrics, journal, pins, status: Arc::clone(&status), config, signals, desk,
-        workers: threads, drain, stop: stop.clone(),
+        engine,
+        shared,
+        metrics,
+        journal,
+        pins,
+        status: Arc::clone(&status),
+        config,
+        signals,
+        desk,
+        workers: threads,
+        drain,
+        stop: stop.clone(),
     });
-    let mailbox = Mailbox { asks, journal: mailbox, stopping };
+    let mailbox = Mailbox {
+        asks,
+        journal: mailbox,
+        stopping,
+    };
     let (ready, is_ready) = oneshot::channel();
     let engine = std::thread::Builder::new()
         .name("engine".to_owned())
-        .spawn(move || conductor.live(mailbox, first, conductor::Listeners { admin: admin_listener, metrics: metrics_listener }, ready))
+        .spawn(move || {
+            conductor.live(
+                mailbox,
+                first,
+                conductor::Listeners {
+                    admin: admin_listener,
+                    metrics: metrics_listener,
+                },
+                ready,
+            )
+        })
         .context("could not start the engine's thread")?;
-    is_ready.blocking_recv().context("the engine did not start")??;
+    is_ready
+        .blocking_recv()
+        .context("the engine did not start")??;
     tracing::info!(%webhooks, %admin, workers, "Switchback is up.");
-    Ok(Running { webhooks, admin, status, stop, engine })
+    Ok(Running {
+        webhooks,
+        admin,
+        status,
+        stop,
+        engine,
+    })
 }
 
 fn engine_settings(config: &Config) -> engine::Settings {
@@ -187,7 +242,12 @@ fn engine_settings(config: &Config) -> engine::Settings {
 
 /// The routes' paths, in the order of their indexes.
 fn routes(config: &Config) -> Vec<&str> {
-    config.proxy.routes.iter().map(|route| route.path.as_str()).collect()
+    config
+        .proxy
+        .routes
+        .iter()
+        .map(|route| route.path.as_str())
+        .collect()
 }
 
 /// One listener for each worker and address, sharing the port.
@@ -197,7 +257,8 @@ fn bind(addresses: &[SocketAddr], workers: usize) -> anyhow::Result<Vec<Vec<TcpL
     for _ in 0..workers {
         let mut own = Vec::new();
         for address in &mut real {
-            let listener = proxy::listener::bind(*address).with_context(|| format!("could not listen for webhooks on {address}"))?;
+            let listener = proxy::listener::bind(*address)
+                .with_context(|| format!("could not listen for webhooks on {address}"))?;
             // Port 0 means "any": the other workers share the one that was given.
             *address = listener.local_addr()?;
             own.push(listener);
@@ -208,12 +269,18 @@ fn bind(addresses: &[SocketAddr], workers: usize) -> anyhow::Result<Vec<Vec<TcpL
 }
 
 fn bind_admin(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(address).with_context(|| format!("could not listen on {address} for the API or metrics"))?;
+    let listener = TcpListener::bind(address)
+        .with_context(|| format!("could not listen on {address} for the API or metrics"))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }
 
-fn worker(index: usize, listeners: Vec<TcpListener>, shared: Shared, drain: watch::Receiver<Drain>) -> anyhow::Result<JoinHandle<()>> {
+fn worker(
+    index: usize,
+    listeners: Vec<TcpListener>,
+    shared: Shared,
+    drain: watch::Receiver<Drain>,
+) -> anyhow::Result<JoinHandle<std::io::Result<()>>> {
     std::thread::Builder::new()
         .name(format!("worker-{index}"))
         .spawn(move || proxy::worker::run(index, listeners, shared, drain))
@@ -222,4 +289,3 @@ fn worker(index: usize, listeners: Vec<TcpListener>, shared: Shared, drain: watc
 
 /// How long the process may take to end once its workers have.
 pub(crate) const FAREWELL: Duration = Duration::from_secs(5);
-

@@ -15,7 +15,11 @@ fn rings() -> BTreeMap<String, u32> {
     let mut rings = BTreeMap::new();
     for line in text.lines() {
         if let Some(rest) = line.strip_prefix("// -- ring ") {
-            ring = rest.chars().next().and_then(|digit| digit.to_digit(10)).expect("a ring has a number");
+            ring = rest
+                .chars()
+                .next()
+                .and_then(|digit| digit.to_digit(10))
+                .expect("a ring has a number");
         }
         if let Some(module) = line.trim().strip_prefix("pub mod ") {
             rings.insert(module.trim_end_matches(';').to_owned(), ring);
@@ -38,14 +42,22 @@ fn sources(dir: &Path, into: &mut Vec<PathBuf>) {
 /// The top-level module a file belongs to.
 fn module_of(path: &Path) -> String {
     let inside = path.strip_prefix("src").expect("sources lie in src");
-    let first = inside.components().next().expect("a file has a name").as_os_str().to_string_lossy().into_owned();
+    let first = inside
+        .components()
+        .next()
+        .expect("a file has a name")
+        .as_os_str()
+        .to_string_lossy()
+        .into_owned();
     first.trim_end_matches(".rs").to_owned()
 }
 
 /// Every `crate::name` a line mentions.
 fn mentions(line: &str) -> impl Iterator<Item = &str> {
     line.split("crate::").skip(1).filter_map(|rest| {
-        let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+        let end = rest
+            .find(|c: char| !c.is_alphanumeric() && c != '_')
+            .unwrap_or(rest.len());
         rest.get(..end).filter(|name| !name.is_empty())
     })
 }
@@ -53,7 +65,10 @@ fn mentions(line: &str) -> impl Iterator<Item = &str> {
 #[test]
 fn no_module_uses_a_ring_below_its_own_and_adapters_do_not_know_each_other() {
     let rings = rings();
-    assert!(rings.len() > 10, "the rings of src/lib.rs were not understood: {rings:?}");
+    assert!(
+        rings.len() > 10,
+        "the rings of src/lib.rs were not understood: {rings:?}"
+    );
     let mut files = Vec::new();
     sources(Path::new("src"), &mut files);
     let mut broken = Vec::new();
@@ -62,21 +77,33 @@ fn no_module_uses_a_ring_below_its_own_and_adapters_do_not_know_each_other() {
         if module == "lib" || module == "main" {
             continue;
         }
-        let own = *rings.get(&module).unwrap_or_else(|| panic!("{module} stands in no ring of src/lib.rs"));
+        let own = *rings
+            .get(&module)
+            .unwrap_or_else(|| panic!("{module} stands in no ring of src/lib.rs"));
         let text = fs::read_to_string(&path).expect("a source file can be read");
         for (number, line) in text.lines().enumerate() {
             let code = line.split("//").next().unwrap_or_default();
             for used in mentions(code) {
-                let Some(&ring) = rings.get(used) else { continue };
+                let Some(&ring) = rings.get(used) else {
+                    continue;
+                };
                 let below = ring > own;
                 let neighbour = ring == 5 && own == 5 && used != module;
                 if below || neighbour {
-                    broken.push(format!("{}:{}: {module} (ring {own}) uses {used} (ring {ring})", path.display(), number + 1));
+                    broken.push(format!(
+                        "{}:{}: {module} (ring {own}) uses {used} (ring {ring})",
+                        path.display(),
+                        number + 1
+                    ));
                 }
             }
         }
     }
-    assert!(broken.is_empty(), "the house has these holes:\n{}", broken.join("\n"));
+    assert!(
+        broken.is_empty(),
+        "the house has these holes:\n{}",
+        broken.join("\n")
+    );
 }
 
 #[test]
@@ -92,11 +119,25 @@ fn pure_rings_read_no_clock_and_touch_no_file_or_socket() {
         let text = fs::read_to_string(&path).expect("a source file can be read");
         // Tests below the line may do what they need.
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-        for banned in ["std::fs", "std::net", "std::thread", "tokio::", "crate::clock", "Instant::now", "SystemTime", "std::env", "println!"] {
+        for banned in [
+            "std::fs",
+            "std::net",
+            "std::thread",
+            "tokio::",
+            "crate::clock",
+            "Instant::now",
+            "SystemTime",
+            "std::env",
+            "println!",
+        ] {
             if code.contains(banned) {
                 broken.push(format!("{} uses {banned}", path.display()));
             }
         }
     }
-    assert!(broken.is_empty(), "these files are not pure:\n{}", broken.join("\n"));
+    assert!(
+        broken.is_empty(),
+        "these files are not pure:\n{}",
+        broken.join("\n")
+    );
 }

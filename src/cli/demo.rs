@@ -45,7 +45,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     };
     match crate::demo::run(options) {
         Ok(true) => Ok(()),
-        Ok(false) => Err(Failure::Failed("the demo did not go as it should; see above".to_owned())),
+        Ok(false) => Err(Failure::Failed(
+            "the demo did not go as it should; see above".to_owned(),
+        )),
         Err(error) => Err(Failure::Failed(format!("{error:#}"))),
     }
 }

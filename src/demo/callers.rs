@@ -22,9 +22,22 @@ use crate::clock;
 
 /// The demo's tenants: one number each.
 pub(crate) const TENANTS: [&str; 16] = [
-    "+13125550100", "+13125550101", "+13125550102", "+13125550103", "+13125550104", "+13125550105", "+13125550106",
-    "+13125550107", "+13125550108", "+13125550109", "+13125550110", "+13125550111", "+13125550112", "+13125550113",
-    "+13125550114", "+13125550115",
+    "+13125550100",
+    "+13125550101",
+    "+13125550102",
+    "+13125550103",
+    "+13125550104",
+    "+13125550105",
+    "+13125550106",
+    "+13125550107",
+    "+13125550108",
+    "+13125550109",
+    "+13125550110",
+    "+13125550111",
+    "+13125550112",
+    "+13125550113",
+    "+13125550114",
+    "+13125550115",
 ];
 
 /// A caller waits this long for an answer before hanging up.
@@ -73,7 +86,11 @@ enum Heard {
 
 impl Phone {
     pub(crate) fn new(proxy: std::net::SocketAddr) -> Arc<Self> {
-        Arc::new(Self { proxy, ledger: Ledger::default(), lines: Mutex::default() })
+        Arc::new(Self {
+            proxy,
+            ledger: Ledger::default(),
+            lines: Mutex::default(),
+        })
     }
 
     /// One whole call.
@@ -81,7 +98,12 @@ impl Phone {
         let call = format!("v3:demo{number:08}{:016x}", rand::random::<u64>());
         let tenant = TENANTS[rand::rng().random_range(0..TENANTS.len())];
         let caller = format!("+1415555{:04}", rand::rng().random_range(0..10_000));
-        let base = format!("CallSid={}&From={}&To={}&ConnectionId=1684641123236054244", encode(&call), encode(&caller), encode(tenant));
+        let base = format!(
+            "CallSid={}&From={}&To={}&ConnectionId=1684641123236054244",
+            encode(&call),
+            encode(&caller),
+            encode(tenant)
+        );
         self.ledger.begun.fetch_add(1, Ordering::Relaxed);
         self.ledger.running.fetch_add(1, Ordering::Relaxed);
         let began = clock::tick();
@@ -92,7 +114,9 @@ impl Phone {
             Hangup::Caller => ("completed", "caller"),
             Hangup::Platform => ("failed", "unknown"),
         };
-        let last = format!("{base}&CallStatus={status}&CallbackSource=call-progress-events&HangupSource={source}&CallDuration={seconds}&SequenceNumber=3");
+        let last = format!(
+            "{base}&CallStatus={status}&CallbackSource=call-progress-events&HangupSource={source}&CallDuration={seconds}&SequenceNumber=3"
+        );
         // Nobody waits for the answer to a status callback.
         drop(self.post("/ivr/status", &last).await);
         self.ledger.running.fetch_sub(1, Ordering::Relaxed);
@@ -103,7 +127,8 @@ impl Phone {
         let mut path = "/ivr/welcome".to_owned();
         let mut extra = "&CallStatus=ringing".to_owned();
         for _ in 0..8 {
-            let heard = tokio::time::timeout(PATIENCE, self.fetch(&path, &format!("{base}{extra}"))).await;
+            let heard =
+                tokio::time::timeout(PATIENCE, self.fetch(&path, &format!("{base}{extra}"))).await;
             let (backend, next) = match heard {
                 Err(_) | Ok(Heard::Nothing) => {
                     self.ledger.gave_up.fetch_add(1, Ordering::Relaxed);
@@ -124,13 +149,27 @@ impl Phone {
                     self.ledger.gave_up.fetch_add(1, Ordering::Relaxed);
                     return Hangup::Caller;
                 }
-                Next::Press { action } => (action, format!("&Digits={}", rand::rng().random_range(1..=3))),
-                Next::Speak { action } => {
-                    (action, if chance(0.9) { "&SpeechResult=my+bill&Confidence=0.91" } else { "&SpeechResult=&Confidence=0" }.to_owned())
-                }
-                Next::Talk { action: Some(action) } => {
+                Next::Press { action } => (
+                    action,
+                    format!("&Digits={}", rand::rng().random_range(1..=3)),
+                ),
+                Next::Speak { action } => (
+                    action,
+                    if chance(0.9) {
+                        "&SpeechResult=my+bill&Confidence=0.91"
+                    } else {
+                        "&SpeechResult=&Confidence=0"
+                    }
+                    .to_owned(),
+                ),
+                Next::Talk {
+                    action: Some(action),
+                } => {
                     think(1500..4000).await;
-                    (action, "&DialCallStatus=completed&DialCallDuration=60".to_owned())
+                    (
+                        action,
+                        "&DialCallStatus=completed&DialCallDuration=60".to_owned(),
+                    )
                 }
                 Next::Go(action) => (action, String::new()),
                 Next::Talk { action: None } | Next::Over => {
@@ -165,7 +204,12 @@ impl Phone {
             .expect("a request of our own is valid");
         let response = line.send_request(request).await.ok()?;
         let status = response.status().as_u16();
-        let backend = response.headers().get(NAME_HEADER).and_then(|name| name.to_str().ok()).unwrap_or_default().to_owned();
+        let backend = response
+            .headers()
+            .get(NAME_HEADER)
+            .and_then(|name| name.to_str().ok())
+            .unwrap_or_default()
+            .to_owned();
         let body = response.into_body().collect().await.ok()?.to_bytes();
         self.lines.lock().push(line);
         Some((status, backend, String::from_utf8_lossy(&body).into_owned()))
@@ -179,7 +223,9 @@ impl Phone {
             }
         }
         let stream = TcpStream::connect(self.proxy).await.ok()?;
-        let (line, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.ok()?;
+        let (line, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .ok()?;
         tokio::spawn(connection);
         Some(line)
     }
@@ -200,18 +246,24 @@ fn read(document: &str) -> Option<Next> {
         match reader.read_event().ok()? {
             Event::Eof => return Some(next.unwrap_or(Next::Over)),
             Event::Start(tag) | Event::Empty(tag) => {
-                let action = tag.try_get_attribute("action").ok()?.map(|it| String::from_utf8_lossy(&it.value).into_owned());
-                let speech = tag.try_get_attribute("input").ok()?.is_some_and(|it| it.value.as_ref() == b"speech");
+                let action = tag
+                    .try_get_attribute("action")
+                    .ok()?
+                    .map(|it| it.value.into_owned());
+                let speech = tag
+                    .try_get_attribute("input")
+                    .ok()?
+                    .is_some_and(|it| it.value.as_ref() == "speech");
                 match (tag.name().as_ref(), action) {
-                    (b"Gather", Some(action)) if speech => next = Some(Next::Speak { action }),
-                    (b"Gather", Some(action)) => next = Some(Next::Press { action }),
-                    (b"Dial", action) => next = Some(Next::Talk { action }),
-                    (b"Redirect", _) => text_of_redirect = true,
+                    ("Gather", Some(action)) if speech => next = Some(Next::Speak { action }),
+                    ("Gather", Some(action)) => next = Some(Next::Press { action }),
+                    ("Dial", action) => next = Some(Next::Talk { action }),
+                    ("Redirect", _) => text_of_redirect = true,
                     _ => {}
                 }
             }
             Event::Text(text) if text_of_redirect => {
-                next = Some(Next::Go(String::from_utf8_lossy(&text).into_owned()));
+                next = Some(Next::Go(text.to_string()));
                 text_of_redirect = false;
             }
             _ => {}
@@ -223,7 +275,11 @@ fn read(document: &str) -> Option<Next> {
 pub(crate) fn field(form: &str, name: &str) -> Option<String> {
     form.split('&').find_map(|pair| {
         let (key, value) = pair.split_once('=')?;
-        (key == name).then(|| percent_decode_str(&value.replace('+', " ")).decode_utf8_lossy().into_owned())
+        (key == name).then(|| {
+            percent_decode_str(&value.replace('+', " "))
+                .decode_utf8_lossy()
+                .into_owned()
+        })
     })
 }
 
@@ -246,16 +302,32 @@ mod tests {
 
     #[test]
     fn a_caller_follows_what_the_document_asks() {
-        assert!(matches!(read("<Response><Gather action=\"/a\"/></Response>"), Some(Next::Press { action }) if action == "/a"));
-        assert!(matches!(read("<Response><Gather input=\"speech\" action=\"/s\"/></Response>"), Some(Next::Speak { .. })));
-        assert!(matches!(read("<Response><Redirect>/w</Redirect></Response>"), Some(Next::Go(path)) if path == "/w"));
-        assert!(matches!(read("<Response><Hangup/></Response>"), Some(Next::Over)));
-        assert!(read("<Response><Say>a</Response>").is_none(), "the platform cannot run it");
+        assert!(
+            matches!(read("<Response><Gather action=\"/a\"/></Response>"), Some(Next::Press { action }) if action == "/a")
+        );
+        assert!(matches!(
+            read("<Response><Gather input=\"speech\" action=\"/s\"/></Response>"),
+            Some(Next::Speak { .. })
+        ));
+        assert!(
+            matches!(read("<Response><Redirect>/w</Redirect></Response>"), Some(Next::Go(path)) if path == "/w")
+        );
+        assert!(matches!(
+            read("<Response><Hangup/></Response>"),
+            Some(Next::Over)
+        ));
+        assert!(
+            read("<Response><Say>a</Response>").is_none(),
+            "the platform cannot run it"
+        );
     }
 
     #[test]
     fn a_form_field_is_found_whole_and_decoded() {
-        assert_eq!(field("To=%2B1&CallSid=v3%3Ax", "CallSid").as_deref(), Some("v3:x"));
+        assert_eq!(
+            field("To=%2B1&CallSid=v3%3Ax", "CallSid").as_deref(),
+            Some("v3:x")
+        );
         assert_eq!(field("XTo=1", "To"), None);
     }
 }

@@ -75,7 +75,9 @@ impl Ivr {
             tokio::spawn(async move {
                 let answer = service_fn(move |request| Arc::clone(&ivr).answer(request));
                 // A proxy that closes its pool ends the connection; that is no error here.
-                let served = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+                let served = hyper::server::conn::http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), answer)
+                    .await;
                 if let Err(error) = served {
                     tracing::debug!(%error, "A demo connection ended.");
                 }
@@ -83,9 +85,17 @@ impl Ivr {
         }
     }
 
-    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+    ) -> Result<Response<Full<Bytes>>, Infallible> {
         let path = request.uri().path().to_owned();
-        let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        let body = request
+            .into_body()
+            .collect()
+            .await
+            .map(|body| body.to_bytes())
+            .unwrap_or_default();
         let form = String::from_utf8_lossy(&body).into_owned();
         let event = path.ends_with("/status");
         if self.fault == Fault::Down && self.broken.load(Ordering::Relaxed) {
@@ -95,7 +105,7 @@ impl Ivr {
         if !event {
             self.meet(&field(&form, "CallSid").unwrap_or_default());
         }
-        tokio::time::sleep(Duration::from_millis(rand::rng().random_range(8..40))).await;
+        tokio::time::sleep(between(8..40)).await;
         let (status, document) = self.document(&path, &form, event).await;
         let response = Response::builder()
             .status(status)
@@ -117,18 +127,39 @@ impl Ivr {
         let broken = !event && self.broken.load(Ordering::Relaxed);
         if broken {
             match self.fault {
-                Fault::Errors if rand::rng().random_bool(0.6) => {
-                    return (StatusCode::INTERNAL_SERVER_ERROR, "database connection lost".to_owned());
+                Fault::Errors if unlucky() => {
+                    return (
+                        StatusCode::INTERNAL_SERVER_ERROR,
+                        "database connection lost".to_owned(),
+                    );
                 }
-                Fault::Slow => tokio::time::sleep(Duration::from_millis(rand::rng().random_range(1500..3500))).await,
-                Fault::Documents if rand::rng().random_bool(0.6) => {
-                    return (StatusCode::OK, "<Response><Say>Fish & chips</Say></Response>".to_owned());
+                Fault::Slow => tokio::time::sleep(between(1500..3500)).await,
+                Fault::Documents if unlucky() => {
+                    return (
+                        StatusCode::OK,
+                        "<Response><Say>Fish & chips</Say></Response>".to_owned(),
+                    );
                 }
                 Fault::Errors | Fault::Documents | Fault::Down | Fault::None => {}
             }
         }
-        (StatusCode::OK, format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response>{}</Response>\n", step(path, form)))
+        (
+            StatusCode::OK,
+            format!(
+                "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response>{}</Response>\n",
+                step(path, form)
+            ),
+        )
     }
+}
+
+fn between(ms: std::ops::Range<u64>) -> Duration {
+    Duration::from_millis(rand::rng().random_range(ms))
+}
+
+/// Six times in ten.
+fn unlucky() -> bool {
+    rand::rng().random_bool(0.6)
 }
 
 /// The menu itself.
@@ -137,15 +168,21 @@ fn step(path: &str, form: &str) -> &'static str {
         "menu" => match field(form, "Digits").as_deref() {
             Some("1") => "<Say>Your balance is twenty dollars. Goodbye.</Say><Hangup/>",
             Some("2") => "<Dial action=\"/ivr/dialed\"><Number>+13125550199</Number></Dial>",
-            Some("3") => "<Gather input=\"speech\" action=\"/ivr/speech\"><Say>In a few words, how can we help?</Say></Gather>",
+            Some("3") => {
+                "<Gather input=\"speech\" action=\"/ivr/speech\"><Say>In a few words, how can we help?</Say></Gather>"
+            }
             _ => "<Redirect>/ivr/welcome</Redirect>",
         },
         "speech" => match field(form, "SpeechResult").as_deref() {
-            Some("") | None => "<Gather input=\"speech\" action=\"/ivr/speech\"><Say>Sorry, once more please.</Say></Gather>",
+            Some("") | None => {
+                "<Gather input=\"speech\" action=\"/ivr/speech\"><Say>Sorry, once more please.</Say></Gather>"
+            }
             Some(_) => "<Say>Thank you, we will call you back.</Say><Hangup/>",
         },
         "dialed" => "<Say>Goodbye.</Say><Hangup/>",
         "status" => "",
-        _ => "<Gather input=\"dtmf\" numDigits=\"1\" action=\"/ivr/menu\"><Say>One for your balance, two for a person, three to tell us.</Say></Gather>",
+        _ => {
+            "<Gather input=\"dtmf\" numDigits=\"1\" action=\"/ivr/menu\"><Say>One for your balance, two for a person, three to tell us.</Say></Gather>"
+        }
     }
 }

@@ -32,8 +32,12 @@ pub(super) struct Screen {
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
-const RED: Style = Style::new().bold().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Red)));
-const GREEN: Style = Style::new().bold().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Green)));
+const RED: Style = Style::new()
+    .bold()
+    .fg_color(Some(anstyle::Color::Ansi(AnsiColor::Red)));
+const GREEN: Style = Style::new()
+    .bold()
+    .fg_color(Some(anstyle::Color::Ansi(AnsiColor::Green)));
 const YELLOW: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Yellow)));
 
 pub(super) fn heading(text: &str) -> String {
@@ -42,18 +46,36 @@ pub(super) fn heading(text: &str) -> String {
 
 impl Screen {
     pub(super) fn new() -> Self {
-        Self { terminal: std::io::stdout().is_terminal(), drawn: 0, due: 0 }
+        Self {
+            terminal: std::io::stdout().is_terminal(),
+            drawn: 0,
+            due: 0,
+        }
     }
 
     pub(super) fn opening(&self, running: &Running, options: Options) -> std::io::Result<()> {
         let mut out = anstream::stdout().lock();
         writeln!(out, "{}", heading("Switchback demo"))?;
-        writeln!(out, "  Callers dial in; the proxy sends a quarter of the tenants to the new backend.")?;
+        writeln!(
+            out,
+            "  Callers dial in; the proxy sends a quarter of the tenants to the new backend."
+        )?;
         if options.fault != Fault::None {
-            writeln!(out, "  In a moment the new backend breaks. Watch what the callers notice of it.")?;
+            writeln!(
+                out,
+                "  In a moment the new backend breaks. Watch what the callers notice of it."
+            )?;
         }
-        writeln!(out, "  {DIM}webhooks http://{}   status, API and metrics http://{}{DIM:#}", running.webhooks, running.admin)?;
-        writeln!(out, "  {DIM}in another terminal: switchback --admin http://{} status --watch{DIM:#}\n", running.admin)
+        writeln!(
+            out,
+            "  {DIM}webhooks http://{}   status, API and metrics http://{}{DIM:#}",
+            running.webhooks, running.admin
+        )?;
+        writeln!(
+            out,
+            "  {DIM}in another terminal: switchback --admin http://{} status --watch{DIM:#}\n",
+            running.admin
+        )
     }
 
     /// A line that stays, above the table.
@@ -67,7 +89,13 @@ impl Screen {
         writeln!(out, "{style}» {text}{style:#}")
     }
 
-    pub(super) fn frame(&mut self, running: &Running, ledger: &Ledger, since: Duration, chapter: String) -> std::io::Result<()> {
+    pub(super) fn frame(
+        &mut self,
+        running: &Running,
+        ledger: &Ledger,
+        since: Duration,
+        chapter: String,
+    ) -> std::io::Result<()> {
         let status = running.status();
         let mut out = anstream::stdout().lock();
         if !self.terminal {
@@ -75,7 +103,12 @@ impl Screen {
                 return Ok(());
             }
             self.due = since.as_secs() + 2;
-            return writeln!(out, "{:>4} s  {}  {chapter}", since.as_secs(), one_line(&status));
+            return writeln!(
+                out,
+                "{:>4} s  {}  {chapter}",
+                since.as_secs(),
+                one_line(&status)
+            );
         }
         let lines = table(&status, ledger, since, &chapter);
         self.wipe(&mut out)?;
@@ -99,17 +132,36 @@ impl Screen {
 fn one_line(status: &Status) -> String {
     let side = |backend: Backend| {
         let it = &status.backends[backend];
-        format!("{backend}: {} calls, {} active, errors {}", it.calls, it.calls_active, share(it.error_rate))
+        format!(
+            "{backend}: {} calls, {} active, errors {}",
+            it.calls,
+            it.calls_active,
+            share(it.error_rate)
+        )
     };
-    format!("{} {}  {}  {}", status.phase.name(), status.percentage, side(Backend::Legacy), side(Backend::New))
+    format!(
+        "{} {}  {}  {}",
+        status.phase.name(),
+        status.percentage,
+        side(Backend::Legacy),
+        side(Backend::New)
+    )
 }
 
 fn table(status: &Status, ledger: &Ledger, since: Duration, chapter: &str) -> Vec<String> {
     let phase = if status.latched { RED } else { GREEN };
     let mut lines = vec![
-        format!("{:>4} s  {phase}{}{phase:#}  {} to new   {DIM}{chapter}{DIM:#}", since.as_secs(), status.phase.name(), status.percentage),
+        format!(
+            "{:>4} s  {phase}{}{phase:#}  {} to new   {DIM}{chapter}{DIM:#}",
+            since.as_secs(),
+            status.phase.name(),
+            status.percentage
+        ),
         String::new(),
-        format!("  {BOLD}{:<8} {:>7} {:>7} {:>9} {:>9} {:>9} {:>10}{BOLD:#}", "", "calls", "active", "webhooks", "errors", "mean", "abandoned"),
+        format!(
+            "  {BOLD}{:<8} {:>7} {:>7} {:>9} {:>9} {:>9} {:>10}{BOLD:#}",
+            "", "calls", "active", "webhooks", "errors", "mean", "abandoned"
+        ),
     ];
     lines.extend(Backend::ALL.map(|backend| row(backend, &status.backends[backend])));
     lines.push(String::new());
@@ -126,10 +178,18 @@ fn table(status: &Status, ledger: &Ledger, since: Duration, chapter: &str) -> Ve
 }
 
 fn row(backend: Backend, it: &BackendStatus) -> String {
-    let mean = it.response_time_mean_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.0} ms"));
+    let mean = it
+        .response_time_mean_ms
+        .map_or_else(|| "-".to_owned(), |ms| format!("{ms:.0} ms"));
     format!(
         "  {:<8} {:>7} {:>7} {:>9} {:>9} {:>9} {:>10}",
-        backend.name(), it.calls, it.calls_active, it.webhooks, share(it.error_rate), mean, share(it.abandonment_rate)
+        backend.name(),
+        it.calls,
+        it.calls_active,
+        it.webhooks,
+        share(it.error_rate),
+        mean,
+        share(it.abandonment_rate)
     )
 }
 
@@ -146,7 +206,14 @@ fn rule(it: &RuleStatus) -> String {
         (false, Some(_)) => YELLOW,
     };
     let value = finding.value.map_or_else(|| "no evidence".to_owned(), show);
-    format!("  {style}{:<16} {:>12} of {:<9} {:>5} calls  {}{style:#}", finding.rule, value, show(finding.threshold), finding.samples, finding.verdict.name())
+    format!(
+        "  {style}{:<16} {:>12} of {:<9} {:>5} calls  {}{style:#}",
+        finding.rule,
+        value,
+        show(finding.threshold),
+        finding.samples,
+        finding.verdict.name()
+    )
 }
 
 fn share(value: Option<f64>) -> String {

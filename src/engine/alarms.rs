@@ -28,7 +28,8 @@ impl Alarms {
 
     /// Takes one tick's findings in and says what to tell.
     pub(super) fn update(&mut self, rules: &[Rule], findings: &[Finding]) -> Vec<Notice> {
-        self.rows.retain(|row| rules.iter().any(|rule| rule.name == row.rule));
+        self.rows
+            .retain(|row| rules.iter().any(|rule| rule.name == row.rule));
         let mut notices = Vec::new();
         for (rule, finding) in rules.iter().zip(findings) {
             let row = self.row(&rule.name);
@@ -36,12 +37,20 @@ impl Alarms {
                 (false, Verdict::Trip) => {
                     row.firing = true;
                     row.quiet = 0;
-                    notices.push(notice(severity(rule), rule, format!("{}: {}.", rule.name, finding.because)));
+                    notices.push(notice(
+                        severity(rule),
+                        rule,
+                        format!("{}: {}.", rule.name, finding.because),
+                    ));
                 }
                 (true, Verdict::Trip) => row.quiet = 0,
                 (true, Verdict::Pass | Verdict::Inconclusive) if row.quiet + 1 >= QUIET_TICKS => {
                     row.firing = false;
-                    notices.push(notice(Severity::Info, rule, format!("{} is over.", rule.name)));
+                    notices.push(notice(
+                        Severity::Info,
+                        rule,
+                        format!("{} is over.", rule.name),
+                    ));
                 }
                 (true, Verdict::Pass | Verdict::Inconclusive) => row.quiet += 1,
                 (false, Verdict::Pass | Verdict::Inconclusive) => {}
@@ -51,16 +60,28 @@ impl Alarms {
     }
 
     fn row(&mut self, rule: &str) -> &mut Row {
-        let at = self.rows.iter().position(|row| row.rule == rule).unwrap_or_else(|| {
-            self.rows.push(Row { rule: rule.to_owned(), firing: false, quiet: 0 });
-            self.rows.len() - 1
-        });
+        let at = self
+            .rows
+            .iter()
+            .position(|row| row.rule == rule)
+            .unwrap_or_else(|| {
+                self.rows.push(Row {
+                    rule: rule.to_owned(),
+                    firing: false,
+                    quiet: 0,
+                });
+                self.rows.len() - 1
+            });
         &mut self.rows[at]
     }
 }
 
 fn notice(severity: Severity, rule: &Rule, text: String) -> Notice {
-    Notice { severity, rule: Some(rule.name.clone()), text }
+    Notice {
+        severity,
+        rule: Some(rule.name.clone()),
+        text,
+    }
 }
 
 fn severity(rule: &Rule) -> Severity {

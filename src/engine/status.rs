@@ -142,7 +142,10 @@ pub(super) fn build(engine: &mut Engine, now: Tick, wall: Wall) -> Status {
         because: rollout.because().map(str::to_owned),
         durable: engine.durable,
         generation: engine.split.generation,
-        tenants: rollout.tenants().map(|(id, list)| (id.to_owned(), list)).collect(),
+        tenants: rollout
+            .tenants()
+            .map(|(id, list)| (id.to_owned(), list))
+            .collect(),
         backends,
         rules: rules
             .map(|(rule, finding)| RuleStatus {
@@ -170,14 +173,20 @@ fn notes(engine: &Engine, backends: &PerBackend<BackendStatus>) -> Vec<String> {
     let mut notes = Vec::new();
     let mut note = |text: &str| notes.push(text.to_owned());
     if engine.rollout.sequence() <= 1 && engine.rollout.phase() == Phase::Idle {
-        note("Everything goes to legacy: nothing was ever put on new here. Begin with `switchback set 5 --reason \"…\"`.");
+        note(
+            "Everything goes to legacy: nothing was ever put on new here. Begin with `switchback set 5 --reason \"…\"`.",
+        );
     }
     if !engine.durable {
-        note("What was decided is not all on disk. Raises are refused until it is; look at the state directory's disk.");
+        note(
+            "What was decided is not all on disk. Raises are refused until it is; look at the state directory's disk.",
+        );
     }
     let begun = backends.legacy.calls + backends.new.calls;
     if begun >= CALLS_WITHOUT_END && engine.ends_seen == 0 {
-        note("No call's end was ever seen, so abandonment is unknown: point the provider's status callback at the proxy.");
+        note(
+            "No call's end was ever seen, so abandonment is unknown: point the provider's status callback at the proxy.",
+        );
     }
     notes
 }

@@ -83,6 +83,7 @@ impl Account {
             voice: self.voice(outcome, judgement.does, at),
             speech: self.webhook.speech,
             generation: self.seat.generation,
+            call: self.seat.key,
         };
         self.worker.note(Observation::Answered(answered));
     }

@@ -431,16 +431,11 @@ fn place(
     now: Tick,
 ) -> Seat {
     let (Some(event), Some(subject)) = (event, subject) else {
-        return Seat {
-            key: None,
-            placement: Placement {
-                backend: Backend::Legacy,
-                because: Because::Unrecognized,
-            },
-            begins: false,
-            starting: false,
-            generation: routing.split.generation,
+        let unrecognized = Placement {
+            backend: Backend::Legacy,
+            because: Because::Unrecognized,
         };
+        return Seat::passing(unrecognized, routing.split.generation);
     };
     let table = &worker.shared.table;
     let seat = table.place(event, subject, &routing.split, now);
@@ -453,7 +448,7 @@ fn place(
 }
 
 fn tenant_key<'a>(
-    event: &CallEvent<'a>,
+    event: &'a CallEvent<'_>,
     route: &Route,
     head: &'a Parts,
     path: &'a str,
@@ -462,7 +457,7 @@ fn tenant_key<'a>(
     tenants::resolve(
         &route.tenant,
         &event.keys,
-        |name| head.headers.get(name)?.to_str().ok(),
+        |name| Some(Cow::Borrowed(head.headers.get(name)?.to_str().ok()?)),
         |name| query_field(query, name),
         path,
         event.outbound,

@@ -136,6 +136,13 @@ impl Evidence {
         true
     }
 
+    /// Changes how old a call must be before its end counts.
+    pub fn set_mature(&mut self, mature: Mature, now: Tick) {
+        self.mature = mature;
+        self.mature_due = now;
+        self.ripen(now);
+    }
+
     /// The rows, in order.
     pub fn rules(&self) -> impl Iterator<Item = &Rule> {
         self.rows.iter().map(|row| &row.rule)

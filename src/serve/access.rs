@@ -5,7 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use anyhow::Context as _;
@@ -26,7 +26,12 @@ pub(super) struct AccessLog {
 }
 
 enum Job {
-    Batch { observations: Vec<Observation>, now: Tick, wall: Wall, routes: Vec<String> },
+    Batch {
+        observations: Vec<Observation>,
+        now: Tick,
+        wall: Wall,
+        routes: Vec<String>,
+    },
     Reopen,
 }
 
@@ -52,18 +57,35 @@ impl AccessLog {
         let file = open(path)?;
         let path = path.to_owned();
         let (jobs, inbox) = sync_channel(WAITING);
-        std::thread::Builder::new().name("access-log".to_owned()).spawn(move || write_all(&path, file, &inbox))?;
+        std::thread::Builder::new()
+            .name("access-log".to_owned())
+            .spawn(move || write_all(&path, file, &inbox))?;
         Ok(Self { jobs, dropped: 0 })
     }
 
     /// Hands a batch over; never waits.
-    pub(super) fn write(&mut self, observations: &[Observation], now: Tick, wall: Wall, routes: impl Fn() -> Vec<String>) {
-        let answered: Vec<_> = observations.iter().filter(|it| matches!(it, Observation::Answered(_))).copied().collect();
+    pub(super) fn write(
+        &mut self,
+        observations: &[Observation],
+        now: Tick,
+        wall: Wall,
+        routes: impl Fn() -> Vec<String>,
+    ) {
+        let answered: Vec<_> = observations
+            .iter()
+            .filter(|it| matches!(it, Observation::Answered(_)))
+            .copied()
+            .collect();
         if answered.is_empty() {
             return;
         }
         let lines = answered.len() as u64;
-        let job = Job::Batch { observations: answered, now, wall, routes: routes() };
+        let job = Job::Batch {
+            observations: answered,
+            now,
+            wall,
+            routes: routes(),
+        };
         if let Err(TrySendError::Full(_)) = self.jobs.try_send(job) {
             if self.dropped == 0 {
                 tracing::warn!("The access log's disk is too slow; lines are dropped.");
@@ -82,14 +104,21 @@ impl AccessLog {
 
 fn open(path: &Path) -> anyhow::Result<BufWriter<File>> {
     let file = OpenOptions::new().create(true).append(true).open(path);
-    Ok(BufWriter::new(file.with_context(|| format!("could not open the access log {}", path.display()))?))
+    Ok(BufWriter::new(file.with_context(|| {
+        format!("could not open the access log {}", path.display())
+    })?))
 }
 
 fn write_all(path: &Path, mut file: BufWriter<File>, inbox: &Receiver<Job>) {
     while let Ok(job) = inbox.recv() {
         let result = match job {
             Job::Reopen => open(path).map(|reopened| file = reopened),
-            Job::Batch { observations, now, wall, routes } => write_batch(&mut file, &observations, now, wall, &routes),
+            Job::Batch {
+                observations,
+                now,
+                wall,
+                routes,
+            } => write_batch(&mut file, &observations, now, wall, &routes),
         };
         if let Err(error) = result {
             tracing::warn!(%error, "The access log could not be written.");
@@ -97,9 +126,17 @@ fn write_all(path: &Path, mut file: BufWriter<File>, inbox: &Receiver<Job>) {
     }
 }
 
-fn write_batch(file: &mut BufWriter<File>, observations: &[Observation], now: Tick, wall: Wall, routes: &[String]) -> anyhow::Result<()> {
+fn write_batch(
+    file: &mut BufWriter<File>,
+    observations: &[Observation],
+    now: Tick,
+    wall: Wall,
+    routes: &[String],
+) -> anyhow::Result<()> {
     for observation in observations {
-        let Observation::Answered(answered) = observation else { continue };
+        let Observation::Answered(answered) = observation else {
+            continue;
+        };
         serde_json::to_writer(&mut *file, &line(answered, now, wall, routes))?;
         file.write_all(b"\n")?;
     }
@@ -110,7 +147,9 @@ fn write_batch(file: &mut BufWriter<File>, observations: &[Observation], now: Ti
 fn line<'a>(it: &Answered, now: Tick, wall: Wall, routes: &'a [String]) -> Line<'a> {
     let ago_ms = i64::try_from(now.since(it.at).as_millis()).unwrap_or(0);
     Line {
-        time: jiff::Timestamp::from_millisecond(wall.0 - ago_ms).map(|at| format!("{at:.3}")).unwrap_or_default(),
+        time: jiff::Timestamp::from_millisecond(wall.0 - ago_ms)
+            .map(|at| format!("{at:.3}"))
+            .unwrap_or_default(),
         route: routes.get(usize::from(it.route)).map_or("", String::as_str),
         kind: it.kind.name(),
         backend: it.backend.name(),

@@ -22,7 +22,7 @@ use crate::engine::{Done, Effect, Engine, Event, Notice, Refusal, Severity, Stat
 use crate::journal::{self, Job, JournalEvent, SendError};
 use crate::measure::Observation;
 use crate::metrics::Metrics;
-use crate::proxy::listener::Drain;
+use crate::proxy::worker::Drain;
 use crate::proxy::{Routing, Shared};
 use crate::table::pins::PinWriter;
 
@@ -37,7 +37,7 @@ pub(super) struct Parts {
     pub(super) config: Config,
     pub(super) signals: super::Signals,
     pub(super) desk: Desk,
-    pub(super) workers: Vec<JoinHandle<()>>,
+    pub(super) workers: Vec<JoinHandle<std::io::Result<()>>>,
     pub(super) drain: watch::Sender<Drain>,
     pub(super) stop: watch::Sender<Stop>,
 }
@@ -72,12 +72,27 @@ const SWEEP: u64 = 100;
 
 impl Conductor {
     pub(super) fn new(parts: Parts) -> Self {
-        Self { parts, waiting: HashMap::new(), next_ticket: 1, observations: Vec::new(), access: None, ticks: 0 }
+        Self {
+            parts,
+            waiting: HashMap::new(),
+            next_ticket: 1,
+            observations: Vec::new(),
+            access: None,
+            ticks: 0,
+        }
     }
 
     /// The whole life of the engine's thread.
-    pub(super) fn live(mut self, mailbox: Mailbox, first: Vec<Effect>, listeners: Listeners, ready: oneshot::Sender<anyhow::Result<()>>) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    pub(super) fn live(
+        mut self,
+        mailbox: Mailbox,
+        first: Vec<Effect>,
+        listeners: Listeners,
+        ready: oneshot::Sender<anyhow::Result<()>>,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
         let runtime = match runtime {
             Ok(runtime) => runtime,
             Err(error) => return drop(ready.send(Err(error.into()))),
@@ -98,11 +113,21 @@ impl Conductor {
     /// Opens what needs the runtime: admin listeners, signals, the access log.
     fn open(&mut self, listeners: Listeners) -> anyhow::Result<Signals> {
         let admin = Arc::new(reload::admin(self));
-        let full = tokio::net::TcpListener::from_std(listeners.admin).context("could not open the admin listener")?;
-        tokio::spawn(admin::serve(full, admin::router(Arc::clone(&admin)), stopped(self.parts.stop.subscribe())));
+        let full = tokio::net::TcpListener::from_std(listeners.admin)
+            .context("could not open the admin listener")?;
+        tokio::spawn(admin::serve(
+            full,
+            admin::router(Arc::clone(&admin)),
+            stopped(self.parts.stop.subscribe()),
+        ));
         if let Some(listener) = listeners.metrics {
-            let only = tokio::net::TcpListener::from_std(listener).context("could not open the metrics listener")?;
-            tokio::spawn(admin::serve(only, admin::metrics_router(admin), stopped(self.parts.stop.subscribe())));
+            let only = tokio::net::TcpListener::from_std(listener)
+                .context("could not open the metrics listener")?;
+            tokio::spawn(admin::serve(
+                only,
+                admin::metrics_router(admin),
+                stopped(self.parts.stop.subscribe()),
+            ));
         }
         if let Access::File(path) = &self.parts.config.log.access {
             self.access = Some(AccessLog::start(path)?);
@@ -132,9 +157,14 @@ impl Conductor {
     }
 
     /// Takes nothing new, lets the workers finish, and goes on judging meanwhile.
-    async fn drain(&mut self, mailbox: &mut Mailbox, signals: &mut Signals, mut ticker: tokio::time::Interval) {
+    async fn drain(
+        &mut self,
+        mailbox: &mut Mailbox,
+        signals: &mut Signals,
+        mut ticker: tokio::time::Interval,
+    ) {
         tracing::info!("Draining: no new connections, running requests finish.");
-        self.parts.drain.send_replace(Drain::Now);
+        self.parts.drain.send_replace(Drain::Gently);
         let limit = tokio::time::sleep(self.parts.config.proxy.limits.drain_timeout + FAREWELL);
         tokio::pin!(limit);
         while !self.parts.workers.iter().all(JoinHandle::is_finished) {
@@ -143,6 +173,7 @@ impl Conductor {
                 Some(event) = mailbox.journal.recv() => self.journal(event),
                 what = signals.next() => if what == Caught::Terminate {
                     tracing::warn!("Stopping now, on a second signal.");
+                    self.parts.drain.send_replace(Drain::Now);
                     break;
                 },
                 () = &mut limit => {
@@ -156,8 +187,10 @@ impl Conductor {
 
     async fn close(mut self) {
         for worker in self.parts.workers.drain(..).filter(JoinHandle::is_finished) {
-            if worker.join().is_err() {
-                tracing::error!("A worker's thread panicked.");
+            match worker.join() {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(%error, "A worker ended."),
+                Err(_) => tracing::error!("A worker's thread panicked."),
             }
         }
         self.parts.pins.close();
@@ -179,7 +212,8 @@ impl Conductor {
         if self.ticks.is_multiple_of(SWEEP) {
             let mut ended = Vec::new();
             self.parts.shared.table.sweep(now, &mut ended);
-            self.observations.extend(ended.into_iter().map(Observation::Ended));
+            self.observations
+                .extend(ended.into_iter().map(Observation::Ended));
             self.parts.metrics.upkeep();
         }
         for observation in &self.observations {
@@ -187,11 +221,20 @@ impl Conductor {
         }
         let observations = std::mem::take(&mut self.observations);
         let active = self.parts.shared.table.active();
-        let effects = self.parts.engine.handle(Event::Tick { observations: &observations, active }, now, wall);
+        let effects = self.parts.engine.handle(
+            Event::Tick {
+                observations: &observations,
+                active,
+            },
+            now,
+            wall,
+        );
         self.carry_out(effects);
         if let Some(access) = &mut self.access {
             let routes = &self.parts.config.proxy.routes;
-            access.write(&observations, now, wall, || routes.iter().map(|route| route.path.clone()).collect());
+            access.write(&observations, now, wall, || {
+                routes.iter().map(|route| route.path.clone()).collect()
+            });
         }
         self.observations = observations;
         self.observations.clear();
@@ -203,13 +246,20 @@ impl Conductor {
         let status = self.parts.engine.status(clock::tick(), clock::wall());
         let table = &self.parts.shared.table;
         self.parts.metrics.status(&status);
-        self.parts.metrics.table(table.len() as u64, table.evictions());
-        self.parts.metrics.pins_unsaved(self.parts.pins.dropped() + self.parts.pins.failed());
+        self.parts
+            .metrics
+            .table(table.len() as u64, table.evictions());
+        self.parts
+            .metrics
+            .pins_unsaved(self.parts.pins.dropped() + self.parts.pins.failed());
         self.parts.status.store(Arc::new(status));
     }
 
     fn engine(&mut self, event: Event<'_>) {
-        let effects = self.parts.engine.handle(event, clock::tick(), clock::wall());
+        let effects = self
+            .parts
+            .engine
+            .handle(event, clock::tick(), clock::wall());
         self.carry_out(effects);
         self.publish_status();
     }
@@ -217,12 +267,22 @@ impl Conductor {
     fn journal(&mut self, event: JournalEvent) {
         match event {
             JournalEvent::Recorded { sequence } => self.engine(Event::Recorded { sequence }),
-            JournalEvent::Refused { sequence, error } => self.engine(Event::NotRecorded { sequence, why: error }),
+            JournalEvent::Refused { sequence, error } => self.engine(Event::NotRecorded {
+                sequence,
+                why: error,
+            }),
             JournalEvent::Durable(durable) => self.engine(Event::Durable(durable)),
             JournalEvent::Latched => tracing::info!("The latch is on disk."),
             JournalEvent::Unlatched => self.engine(Event::Unlatched),
-            JournalEvent::Failed { what: "unlatch", error } => self.engine(Event::NotUnlatched { why: error }),
-            JournalEvent::Failed { what, error } => tracing::error!(what, error, "The state directory cannot be written; everything goes on in memory and is tried again."),
+            JournalEvent::Failed {
+                what: "unlatch",
+                error,
+            } => self.engine(Event::NotUnlatched { why: error }),
+            JournalEvent::Failed { what, error } => tracing::error!(
+                what,
+                error,
+                "The state directory cannot be written; everything goes on in memory and is tried again."
+            ),
         }
     }
 
@@ -249,10 +309,19 @@ impl Conductor {
     fn signal(&mut self, caught: Caught) {
         match caught {
             Caught::Hangup => {
-                let wish = Reload { dry_run: false, force: false, actor: "signal HUP".to_owned(), reason: "SIGHUP".to_owned() };
+                let wish = Reload {
+                    dry_run: false,
+                    force: false,
+                    actor: "signal HUP".to_owned(),
+                    reason: "SIGHUP".to_owned(),
+                };
                 match self.reload(&wish) {
-                    Ok(reloaded) => tracing::info!(changed = reloaded.changed.len(), needs_restart = ?reloaded.needs_restart, "Configuration reloaded."),
-                    Err(report) => tracing::error!("The configuration was not reloaded; what runs stays as it is.\n{report}"),
+                    Ok(reloaded) => {
+                        tracing::info!(changed = reloaded.changed.len(), needs_restart = ?reloaded.needs_restart, "Configuration reloaded.")
+                    }
+                    Err(report) => tracing::error!(
+                        "The configuration was not reloaded; what runs stays as it is.\n{report}"
+                    ),
                 }
             }
             Caught::Reopen => {
@@ -308,13 +377,23 @@ impl Conductor {
     /// Hands a job to the journal's thread. One that cannot be taken is not durable;
     /// a raise is answered with that.
     fn write(&mut self, job: Job) {
-        let Err(error) = self.parts.journal.send(job) else { return };
+        let Err(error) = self.parts.journal.send(job) else {
+            return;
+        };
         tracing::error!(%error, "The journal did not take a job.");
-        self.parts.engine.handle(Event::Durable(false), clock::tick(), clock::wall());
+        self.parts
+            .engine
+            .handle(Event::Durable(false), clock::tick(), clock::wall());
         let (SendError::Full(job) | SendError::Gone(job)) = error;
         if let Job::Record(entry) = job {
-            let event = Event::NotRecorded { sequence: entry.stamp.sequence, why: "too much waits for the disk".to_owned() };
-            let effects = self.parts.engine.handle(event, clock::tick(), clock::wall());
+            let event = Event::NotRecorded {
+                sequence: entry.stamp.sequence,
+                why: "too much waits for the disk".to_owned(),
+            };
+            let effects = self
+                .parts
+                .engine
+                .handle(event, clock::tick(), clock::wall());
             self.carry_out(effects);
         }
     }
@@ -361,7 +440,9 @@ impl Signals {
     }
 
     async fn next(&mut self) -> Caught {
-        let Some([hangup, reopen, terminate, interrupt]) = &mut self.0 else { return std::future::pending().await };
+        let Some([hangup, reopen, terminate, interrupt]) = &mut self.0 else {
+            return std::future::pending().await;
+        };
         tokio::select! {
             _ = hangup.recv() => Caught::Hangup,
             _ = reopen.recv() => Caught::Reopen,

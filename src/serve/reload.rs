@@ -4,37 +4,44 @@
 
 use std::sync::Arc;
 
+use serde_json::{Value, json};
+
 use super::conductor::Conductor;
-use crate::admin::Admin;
+use crate::admin::{Admin, Secret, Subject as Asked};
 use crate::clock;
 use crate::config::{self, Config};
 use crate::desk::{Reload, Reloaded};
 use crate::engine::Event;
-use crate::model::CallKey;
-use crate::proxy::settings::Settings;
-use crate::split::tenants::Unlisted;
+use crate::proxy::Routing;
+use crate::split::tenants::tenant;
 use crate::split::{Split, Subject, Tenant};
+use crate::table::{Table, View};
 
 /// Reads the file and takes it, or says what it would change.
 pub(super) fn reload(conductor: &mut Conductor, wish: &Reload) -> Result<Reloaded, String> {
-    let Some(path) = conductor.parts.path.clone() else {
-        return Err("this process was started without a configuration file".to_owned());
-    };
-    let loaded = config::load(&path).map_err(|report| report.to_string())?;
+    if conductor.parts.signals == super::Signals::Ignored {
+        return Err("the demo has no configuration file to read again".to_owned());
+    }
+    let loaded =
+        config::load(&conductor.parts.config.path).map_err(|report| report.lines().join("\n"))?;
     let fresh = loaded.config;
     let diff = config::diff(&conductor.parts.config, &fresh);
     if !diff.refused.is_empty() && !wish.force {
-        return Err(format!("refused unless forced, because it would move callers: {}", diff.refused.join("; ")));
+        let what = diff.refused.join("; ");
+        return Err(format!(
+            "refused unless forced, because it would move callers: {what}"
+        ));
     }
     let settings = super::engine_settings(&fresh);
-    let preview = conductor.parts.engine.preview(&settings, clock::wall());
+    let engine = &conductor.parts.engine;
+    let preview = engine.preview(&settings, clock::wall());
     let reloaded = Reloaded {
         changed: diff.changed,
         refused: preview.refused,
         needs_restart: diff.needs_restart,
-        tenants_moved: tenants_moved(&fresh, conductor.parts.engine.split(), &preview.split),
+        tenants_moved: tenants_moved(&fresh, engine.split(), &preview.split),
         // Live calls are pinned: a reload moves none of them.
-        live_calls_moved: 0,
+        live_calls_moved: Some(0),
     };
     if !wish.dry_run {
         take(conductor, fresh, settings);
@@ -45,14 +52,20 @@ pub(super) fn reload(conductor: &mut Conductor, wish: &Reload) -> Result<Reloade
 fn take(conductor: &mut Conductor, mut fresh: Config, settings: crate::engine::Settings) {
     // What needs a restart stays as it runs, so that a later comparison is honest.
     let running = &conductor.parts.config;
-    fresh.webhooks.clone_from(&running.webhooks);
-    fresh.admin = running.admin;
-    fresh.metrics = running.metrics;
-    fresh.state_dir.clone_from(&running.state_dir);
-    conductor.parts.metrics.configured(&crate::metrics::Shape::of(&fresh.edge, &fresh.rules));
-    let effects = conductor.parts.engine.handle(Event::Reload(Box::new(settings)), clock::tick(), clock::wall());
+    fresh.listen = running.listen.clone();
+    fresh.state = running.state.clone();
+    fresh.log = running.log.clone();
+    conductor
+        .parts
+        .metrics
+        .configure(&super::routes(&fresh), &fresh.rules);
+    let effects = conductor.parts.engine.handle(
+        Event::Reload(Box::new(settings)),
+        clock::tick(),
+        clock::wall(),
+    );
     // Routes and backends first: a split that names a new tenant finds its route.
-    let edge = Arc::new(fresh.edge.clone());
+    let edge = Arc::new(fresh.proxy.clone());
     conductor.route(|routing| routing.settings = edge);
     conductor.carry_out(effects);
     conductor.parts.config = fresh;
@@ -60,11 +73,19 @@ fn take(conductor: &mut Conductor, mut fresh: Config, settings: crate::engine::S
 
 /// How many tenants of the directory would find another backend for their next call.
 fn tenants_moved(config: &Config, before: &Split, after: &Split) -> Option<u64> {
-    let directory = config.edge.directory.as_ref()?;
-    let moved = directory.tenants().into_iter().filter(|tenant| {
-        let subject = Subject { tenant: Tenant::Known(tenant), call: "", caller: None };
-        before.place(&subject).backend != after.place(&subject).backend
-    });
+    let directory = config.proxy.directory.as_ref()?;
+    let side = |split: &Split, tenant| {
+        split
+            .place(&Subject {
+                tenant: Tenant::Known(tenant),
+                call: "",
+                caller: None,
+            })
+            .backend
+    };
+    let moved = directory
+        .tenants()
+        .filter(|tenant| side(before, tenant) != side(after, tenant));
     Some(moved.count() as u64)
 }
 
@@ -72,24 +93,88 @@ fn tenants_moved(config: &Config, before: &Split, after: &Split) -> Option<u64> 
 /// other adapter.
 pub(super) fn admin(conductor: &Conductor) -> Admin {
     let parts = &conductor.parts;
+    let listen = &parts.config.listen;
     let routing = Arc::clone(&parts.shared.routing);
     let table = Arc::clone(&parts.shared.table);
-    let dir = parts.config.state_dir.clone();
-    let workers_up = Arc::clone(&parts.status);
+    let dir = parts.config.state.dir.clone();
     Admin {
         status: Arc::clone(&parts.status),
         desk: parts.desk.clone(),
         metrics: Arc::clone(&parts.metrics),
-        journal: Arc::new(move |count| crate::journal::tail(&dir, count)),
-        explain: Arc::new(move |query| {
-            let routing = routing.load_full();
-            crate::admin::explain(query, &routing.split, &routing.settings, &table)
+        journal: Arc::new(move |count| {
+            crate::journal::tail(&dir, count).unwrap_or_else(|error| {
+                tracing::warn!(%error, "The journal could not be read for the API.");
+                Vec::new()
+            })
         }),
-        ready: Arc::new(move || if workers_up.load().at.0 > 0 { Ok(()) } else { Err("the engine has not looked yet".to_owned()) }),
-        token: parts.config.admin_token.clone(),
-        loopback: parts.config.admin.ip().is_loopback(),
+        explain: Arc::new(move |asked| explain(&asked, &routing.load(), &table)),
+        // It is bound to answer only after every listener is open and the state read.
+        ready: Arc::new(|| Ok(())),
+        token: listen
+            .admin_token
+            .as_ref()
+            .and_then(|token| Secret::new(token.expose())),
+        loopback: listen.admin.ip().is_loopback(),
+        hosts: Vec::new(),
     }
 }
 
-#[expect(dead_code, reason = "placeholder")]
-fn _unused(_: CallKey, _: &Settings, _: Unlisted) {}
+/// Where a tenant's next call goes, or where a call is, and why.
+fn explain(asked: &Asked, routing: &Routing, table: &Table) -> Option<Value> {
+    match asked {
+        Asked::Call(call) => Some(call_explained(&table.find(call)?)),
+        Asked::Tenant(key) => Some(tenant_explained(key, routing)),
+    }
+}
+
+fn call_explained(view: &View) -> Value {
+    let now = clock::tick();
+    json!({
+        "call": format!("{:016x}", view.key.0),
+        "backend": view.backend.name(),
+        "because": view.because.name(),
+        "generation": view.generation,
+        "provisional": view.provisional,
+        "started": view.started,
+        "leg": view.leg,
+        "outbound": view.outbound,
+        "served": view.served,
+        "ended": view.ended.is_some(),
+        "began_secs_ago": now.since(view.began).as_secs(),
+        "last_seen_secs_ago": now.since(view.seen).as_secs(),
+    })
+}
+
+fn tenant_explained(key: &str, routing: &Routing) -> Value {
+    let settings = &routing.settings;
+    let listed = tenant(Some(key), settings.directory.as_ref(), settings.unlisted);
+    // An operator may ask by the tenant's own name as well as by a key of it.
+    let named = settings
+        .directory
+        .as_ref()
+        .is_some_and(|directory| directory.tenants().any(|name| name == key));
+    let whose = if named { Tenant::Known(key) } else { listed };
+    let told = routing.split.explain(&Subject {
+        tenant: whose,
+        call: "",
+        caller: None,
+    });
+    let steps: Vec<_> = told
+        .steps
+        .iter()
+        .map(|step| json!({ "asked": step.asked.question(), "answer": step.yes }))
+        .collect();
+    json!({
+        "tenant": match whose {
+            Tenant::Known(name) => name,
+            Tenant::Unlisted => "unlisted",
+            Tenant::Missing => "none",
+        },
+        "backend": told.placement.backend.name(),
+        "because": told.placement.because.name(),
+        "bucket": told.bucket.map(|bucket| json!({ "number": bucket.number, "of": bucket.of })),
+        "percentage": routing.split.percentage.as_f64(),
+        "generation": routing.split.generation,
+        "steps": steps,
+    })
+}
