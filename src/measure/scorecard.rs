@@ -511,6 +511,7 @@ mod tests {
         failed_before: Option<Tick>,
     ) -> Answered {
         Answered {
+            call: None,
             at,
             backend: Backend::New,
             route: 0,

@@ -36,6 +36,7 @@ fn metrics() -> Metrics {
 
 fn answered(route: u16, outcome: Outcome, latency_us: Option<u32>) -> Observation {
     Observation::Answered(Answered {
+        call: None,
         at: Tick(0),
         backend: Backend::New,
         route,

@@ -83,6 +83,7 @@ impl Day {
         previous_failed: Option<Tick>,
     ) {
         self.evidence.observe(&Observation::Answered(Answered {
+            call: None,
             at: self.now,
             backend,
             route: 0,
@@ -173,6 +174,7 @@ pub(super) fn verdict_after(rule: &Rule, prepare: impl FnOnce(&mut Day)) -> Verd
 /// A good answer of new to one call.
 pub(super) fn answered(at: Tick) -> Answered {
     Answered {
+        call: None,
         at,
         backend: Backend::New,
         route: 0,
