@@ -26,7 +26,6 @@ Peers (configurations in compare/)
 
 import argparse
 import json
-import sys
 import time
 
 import rig

@@ -25,6 +25,8 @@ pub(crate) struct Habits {
     pub(crate) requests_min: u8,
     /// Most requests a call makes.
     pub(crate) requests_max: u8,
+    /// Calls begin with their second request.
+    pub(crate) midway: bool,
     /// The last request of a call is a status callback that says it is over.
     pub(crate) ends: bool,
     /// Where chance begins for ids, tenants and lengths.
@@ -128,7 +130,7 @@ impl Calls {
         if call.backend == 0 {
             call.backend = backend;
         }
-        call.made += 1;
+        call.made = call.made.saturating_add(1);
         call.left -= 1;
         if call.left == 0 {
             call = self.fresh();
@@ -149,7 +151,7 @@ impl Calls {
         Call {
             id,
             tenant: tenant as u32,
-            made: 0,
+            made: u8::from(self.habits.midway),
             left,
             backend: 0,
         }

@@ -69,6 +69,9 @@ struct Options {
     /// Requests a call makes: MIN-MAX.
     #[arg(long, default_value = "4-6")]
     requests: String,
+    /// The calls are in progress already: no first webhooks.
+    #[arg(long)]
+    midway: bool,
     /// End each call with a status callback (the last of its requests).
     #[arg(long)]
     ends: bool,
@@ -149,6 +152,7 @@ impl Load {
             requests_min,
             requests_max,
             ends: options.ends,
+            midway: options.midway,
             seed: options.seed.unwrap_or_else(time_of_day),
             order: time_of_day(),
         };
