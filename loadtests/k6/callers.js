@@ -68,7 +68,8 @@ export function wholeCall(pause) {
     const headers = { ...FORM, 'X-Request-Key': `${id}-${step}` };
     const answer = http.post(`${BASE}${path}?lang=en`, form, { headers, tags: { name: path } });
     const backend = answer.headers['X-Backend'];
-    const well = answer.status === 200 && String(answer.body).includes('<Response>');
+    // The menu's own element: an error page or half a document has none.
+    const well = answer.status === 200 && String(answer.body).includes('</Gather>');
     if (!well) broken += 1;
     if (backend === 'new') metNew = true;
     if (began === null && backend) {

@@ -198,7 +198,9 @@ impl Template {
              &CallerId=%2B14155550142&CallingPartyType=pstn&From=%2B14155550142\
              &FromSipUri=%2B14155550142%40198.51.100.20&To=%2B{number}\
              &ToSipUri=%2B{number}%40sip.example.com&ConnectionId=1684641123236054244\
-             &ApiVersion=2010-04-01&{facts}"
+             &ApiVersion=2010-04-01\
+             &CallControlId=v3%3A{id}&CallLegId=9f0a1c2e-c56b-11f0-8a3b-02420a0d3a69\
+             &CallSessionId=9f09f0a8-c56b-11f0-b1d4-02420a0d3a69&OrganizationId=org-acme&{facts}"
         );
         // The tenant stands in the query too: the plain splits of HAProxy and
         // nginx read no body.
