@@ -1,3 +1,62 @@
-//! The life of a request, top to bottom.
+//! The public edge: from a provider's request to a backend's answer.
+//!
+//! In the order of a request's life: [`listener`] and [`worker`] take the
+//! connection, `wire` and `framing` watch its bytes and its time below hyper,
+//! `strict` refuses what must not be relayed, `request` carries it through
+//! placement to the backend over `upstream` and `pool`, and `account` says,
+//! exactly once, how it went.
+//!
+//! Everything of one request runs in one task on one core. What a worker shares
+//! with anybody is in [`Shared`], and nothing else.
 
+pub mod listener;
 pub mod settings;
+pub mod worker;
+
+mod account;
+mod answer;
+mod body;
+mod framing;
+mod head;
+mod peer;
+mod pool;
+mod request;
+mod strict;
+mod upstream;
+mod wire;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::document::FlawSet;
+use crate::proxy::settings::Settings;
+use crate::split::Split;
+use crate::table::Table;
+use crate::tally::Tally;
+
+/// The snapshot that requests read. Immutable; any change publishes a new one,
+/// and a request keeps the one it began with (except for the last look at the
+/// latch, just before the first byte of a new call leaves).
+#[derive(Clone, Debug)]
+pub struct Routing {
+    /// What places a new call.
+    pub split: Split,
+    /// Flaws that legacy itself shows so often that they are only a warning.
+    pub habits: FlawSet,
+    /// Everything else the edge obeys.
+    pub settings: Arc<Settings>,
+}
+
+/// All that workers share with each other and with the engine.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// The snapshot in force.
+    pub routing: Arc<ArcSwap<Routing>>,
+    /// Which call is on which backend.
+    pub table: Arc<Table>,
+    /// Where observations go.
+    pub tally: Arc<Tally>,
+    /// How many workers there are: each takes its part of the connection limit.
+    pub workers: usize,
+}

@@ -1,0 +1,486 @@
+//! A backend's answer, from bytes to a head and a body.
+//!
+//! Backends are trusted not to attack us, not to be free of bugs: every bound is
+//! here, and whatever is not HTTP is a failure of that backend, not of ours.
+//! Pure: bytes in, meaning out.
+
+use std::mem::MaybeUninit;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+
+use crate::proxy::head::OneHop;
+
+/// The longest head a backend may answer with; more is a failure `malformed`.
+pub(super) const HEAD_MAX: usize = 64 * 1024;
+/// The most headers; more is a failure `malformed`.
+const HEADERS_MAX: usize = 100;
+
+/// The answer was not HTTP as we understand it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the backend's answer is malformed: {0}")]
+pub(super) struct Malformed(&'static str);
+
+/// An answer's head.
+#[derive(Debug)]
+pub(super) struct Head {
+    /// Its status, 200 and up.
+    pub(super) status: StatusCode,
+    /// Its headers without those of one hop and without the body's length.
+    pub(super) headers: HeaderMap,
+    /// How many bytes it took.
+    pub(super) bytes: usize,
+    /// Where its body ends.
+    pub(super) framing: Framing,
+    /// The connection may carry another request afterwards.
+    pub(super) reusable: bool,
+}
+
+/// Where a body ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// After so many bytes; 0 where there is none.
+    Length(u64),
+    /// After the last chunk.
+    Chunked,
+    /// With the connection.
+    Close,
+}
+
+/// What the beginning of an answer holds.
+#[derive(Debug)]
+pub(super) enum Read {
+    /// Not a whole head yet.
+    Partial,
+    /// An interim answer (1xx) of so many bytes, to be skipped.
+    Interim(usize),
+    /// The head.
+    Head(Head),
+}
+
+/// Reads the head of an answer to a request with `method`. Header values share
+/// the memory of `bytes`.
+///
+/// # Errors
+///
+/// The bytes are no head, or one over our bounds.
+pub(super) fn read(bytes: &Bytes, method: &Method) -> Result<Read, Malformed> {
+    let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+    let mut parsed = httparse::Response::new(&mut []);
+    let length = match httparse::ParserConfig::default()
+        .parse_response_with_uninit_headers(&mut parsed, bytes, &mut headers)
+        .map_err(|_| Malformed("no HTTP/1 head"))?
+    {
+        httparse::Status::Complete(length) => length,
+        httparse::Status::Partial if bytes.len() >= HEAD_MAX => {
+            return Err(Malformed("a head over 64 KiB"));
+        }
+        httparse::Status::Partial => return Ok(Read::Partial),
+    };
+    let code = parsed.code.unwrap_or_default();
+    let status = StatusCode::from_u16(code).map_err(|_| Malformed("no such status"))?;
+    if status.is_informational() {
+        // We never ask for an upgrade, so nobody may switch protocols on us.
+        return match status {
+            StatusCode::SWITCHING_PROTOCOLS => Err(Malformed("switched protocols unasked")),
+            _ => Ok(Read::Interim(length)),
+        };
+    }
+    let old = parsed.version == Some(0);
+    let mut head = Head {
+        status,
+        headers: HeaderMap::with_capacity(parsed.headers.len()),
+        bytes: length,
+        framing: Framing::Close,
+        reusable: !old,
+    };
+    let mut body = Announced::default();
+    for field in parsed.headers.iter() {
+        let name = HeaderName::from_bytes(field.name.as_bytes())
+            .map_err(|_| Malformed("a header's name"))?;
+        let value = HeaderValue::from_maybe_shared(bytes.slice_ref(field.value))
+            .map_err(|_| Malformed("a header's value"))?;
+        body.note(&name, &value)?;
+        head.headers.append(name, value);
+    }
+    head.finish(&body, method, old);
+    Ok(Read::Head(head))
+}
+
+#[derive(Debug, Default)]
+struct Announced {
+    length: Option<u64>,
+    coded: bool,
+    chunked: bool,
+    connection: bool,
+}
+
+impl Announced {
+    fn note(&mut self, name: &HeaderName, value: &HeaderValue) -> Result<(), Malformed> {
+        if name == header::CONTENT_LENGTH {
+            let length = value
+                .to_str()
+                .ok()
+                .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
+                .and_then(|digits| digits.parse().ok())
+                .ok_or(Malformed("its Content-Length"))?;
+            if self.length.is_some_and(|before| before != length) {
+                return Err(Malformed("two lengths"));
+            }
+            self.length = Some(length);
+        } else if name == header::TRANSFER_ENCODING {
+            self.coded = true;
+            self.chunked = value.as_bytes().eq_ignore_ascii_case(b"chunked");
+            if !self.chunked {
+                return Err(Malformed("a transfer coding other than chunked"));
+            }
+        } else if name == header::CONNECTION {
+            self.connection = true;
+        }
+        Ok(())
+    }
+}
+
+impl Head {
+    fn finish(&mut self, body: &Announced, method: &Method, old: bool) {
+        if body.connection {
+            let has = |token: &[u8]| {
+                self.headers
+                    .get_all(header::CONNECTION)
+                    .iter()
+                    .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
+                    .any(|named| named.trim_ascii().eq_ignore_ascii_case(token))
+            };
+            self.reusable = !has(b"close") && (!old || has(b"keep-alive"));
+        }
+        let bare = method == Method::HEAD
+            || matches!(
+                self.status,
+                StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+            );
+        self.framing = match (bare, body.coded, body.length) {
+            (true, ..) => Framing::Length(0),
+            (_, true, length) => {
+                // Both at once: chunked wins, and nothing after it is trusted.
+                self.reusable &= length.is_none();
+                Framing::Chunked
+            }
+            (.., Some(length)) => Framing::Length(length),
+            (.., None) => Framing::Close,
+        };
+        self.reusable &= self.framing != Framing::Close;
+        self.drop_one_hop(body.connection);
+        // The length is announced anew, except where it says what a GET would get.
+        if method != Method::HEAD {
+            self.headers.remove(header::CONTENT_LENGTH);
+        }
+    }
+
+    fn drop_one_hop(&mut self, nominates: bool) {
+        if nominates {
+            let one_hop = OneHop::of(&self.headers);
+            let gone: Vec<HeaderName> = self
+                .headers
+                .keys()
+                .filter(|name| one_hop.names(name))
+                .cloned()
+                .collect();
+            for name in gone {
+                self.headers.remove(name);
+            }
+            return;
+        }
+        for name in [
+            header::TRANSFER_ENCODING,
+            header::TRAILER,
+            header::UPGRADE,
+            header::TE,
+            header::PROXY_AUTHENTICATE,
+        ] {
+            self.headers.remove(name);
+        }
+        self.headers.remove("keep-alive");
+        self.headers.remove("proxy-connection");
+    }
+}
+
+/// Takes a body out of its framing, piece by piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Decoder {
+    /// So many bytes are left.
+    Length(u64),
+    /// Chunks.
+    Chunked(Chunk),
+    /// Until the connection closes.
+    Close,
+}
+
+/// Where in the chunks we are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Chunk {
+    /// In a size, of so much and so many digits so far.
+    Size(u64, u8),
+    /// In the extension of a chunk of that size, to be ignored.
+    Extension(u64),
+    /// In a chunk, so many bytes left.
+    Data(u64),
+    /// Before the line end after a chunk.
+    DataEnd,
+    /// In a trailer line, of so many bytes so far (0: at its beginning).
+    Trailer(u16),
+    /// At the end.
+    Done,
+}
+
+impl Decoder {
+    /// For a body framed like this.
+    pub(super) const fn new(framing: Framing) -> Self {
+        match framing {
+            Framing::Length(length) => Self::Length(length),
+            Framing::Chunked => Self::Chunked(Chunk::Size(0, 0)),
+            Framing::Close => Self::Close,
+        }
+    }
+
+    /// Has the whole body been seen? Never true where only the connection's end
+    /// tells.
+    pub(super) const fn done(&self) -> bool {
+        matches!(self, Self::Length(0) | Self::Chunked(Chunk::Done))
+    }
+
+    /// Is the body whole if the connection ends here?
+    pub(super) const fn may_end(&self) -> bool {
+        matches!(self, Self::Close) || self.done()
+    }
+
+    /// Appends what of `input` is body to `out` and says how much of the input
+    /// was used: all of it, unless the body ended before.
+    pub(super) fn decode(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<usize, Malformed> {
+        match self {
+            Self::Close => {
+                out.extend_from_slice(input);
+                Ok(input.len())
+            }
+            Self::Length(left) => {
+                let taken =
+                    usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
+                out.extend_from_slice(input.get(..taken).unwrap_or_default());
+                *left -= taken as u64;
+                Ok(taken)
+            }
+            Self::Chunked(chunk) => chunk.decode(input, out),
+        }
+    }
+}
+
+impl Chunk {
+    fn decode(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<usize, Malformed> {
+        let mut at = 0;
+        while let Some(&byte) = input.get(at) {
+            if let Self::Data(left) = self {
+                let rest = input.get(at..).unwrap_or_default();
+                let taken = usize::try_from(*left).map_or(rest.len(), |left| left.min(rest.len()));
+                out.extend_from_slice(rest.get(..taken).unwrap_or_default());
+                *left -= taken as u64;
+                at += taken;
+                if *left == 0 {
+                    *self = Self::DataEnd;
+                }
+                continue;
+            }
+            if *self == Self::Done {
+                break;
+            }
+            *self = self.after(byte)?;
+            at += 1;
+        }
+        Ok(at)
+    }
+
+    /// The state after one byte outside of a chunk's data.
+    fn after(self, byte: u8) -> Result<Self, Malformed> {
+        let size_ends = |size| match size {
+            0 => Self::Trailer(0),
+            size => Self::Data(size),
+        };
+        Ok(match (self, byte) {
+            (Self::Size(_, 15), byte) if byte.is_ascii_hexdigit() => {
+                return Err(Malformed("a chunk's size"));
+            }
+            (Self::Size(size, digits), byte) => match (char::from(byte).to_digit(16), byte) {
+                (Some(digit), _) => Self::Size(size << 4 | u64::from(digit), digits + 1),
+                (None, b'\n') if digits > 0 => size_ends(size),
+                (None, b'\r' | b';' | b' ' | b'\t') if digits > 0 => Self::Extension(size),
+                _ => return Err(Malformed("a chunk's size")),
+            },
+            (Self::Extension(size), b'\n') => size_ends(size),
+            (Self::DataEnd, b'\n') => Self::Size(0, 0),
+            (Self::DataEnd, b'\r') => Self::DataEnd,
+            (Self::DataEnd, _) => return Err(Malformed("a chunk longer than its size")),
+            (Self::Trailer(0), b'\n') => Self::Done,
+            (Self::Trailer(_), b'\n') => Self::Trailer(0),
+            (Self::Trailer(0), b'\r') => Self::Trailer(0),
+            (Self::Trailer(u16::MAX), _) => return Err(Malformed("endless trailers")),
+            (Self::Trailer(bytes), _) => Self::Trailer(bytes + 1),
+            (state, _) => state,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn head(text: &str, method: Method) -> Head {
+        match read(&Bytes::copy_from_slice(text.as_bytes()), &method) {
+            Ok(Read::Head(head)) => head,
+            other => panic!("{text:?} gave {other:?}"),
+        }
+    }
+
+    #[test]
+    fn where_an_answer_ends_is_read_from_its_head() {
+        for (text, method, framing, reusable) in [
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
+                Method::GET,
+                Framing::Length(5),
+                true,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
+                Method::HEAD,
+                Framing::Length(0),
+                true,
+            ),
+            (
+                "HTTP/1.1 204 No Content\r\n\r\n",
+                Method::GET,
+                Framing::Length(0),
+                true,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\n\r\n",
+                Method::GET,
+                Framing::Close,
+                false,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+                Method::GET,
+                Framing::Chunked,
+                true,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n",
+                Method::GET,
+                Framing::Chunked,
+                false,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: Close\r\n\r\n",
+                Method::GET,
+                Framing::Length(5),
+                false,
+            ),
+            (
+                "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n",
+                Method::GET,
+                Framing::Length(5),
+                false,
+            ),
+            (
+                "HTTP/1.0 200 OK\r\nContent-Length: 5\r\nConnection: keep-alive\r\n\r\n",
+                Method::GET,
+                Framing::Length(5),
+                true,
+            ),
+        ] {
+            let head = head(text, method);
+            assert_eq!(head.framing, framing, "{text:?}");
+            assert_eq!(head.reusable, reusable, "{text:?}");
+            assert_eq!(head.bytes, text.len());
+        }
+    }
+
+    #[test]
+    fn headers_of_one_hop_stay_on_it() {
+        let head = head(
+            "HTTP/1.1 200 OK\r\nConnection: x-own\r\nX-Own: 1\r\nKeep-Alive: 5\r\nX-Kept: 2\r\nContent-Length: 0\r\n\r\n",
+            Method::GET,
+        );
+        let names: Vec<_> = head.headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(names, ["x-kept"]);
+    }
+
+    #[test]
+    fn what_is_no_answer_is_the_backend_s_failure() {
+        for text in [
+            "SSH-2.0-OpenSSH\r\n\r\n",
+            "HTTP/1.1 101 Switching Protocols\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nA: b\x00c\r\n\r\n",
+        ] {
+            assert!(
+                read(&Bytes::copy_from_slice(text.as_bytes()), &Method::GET).is_err(),
+                "{text:?}"
+            );
+        }
+        assert!(matches!(
+            read(&Bytes::from_static(b"HTTP/1.1 20"), &Method::GET),
+            Ok(Read::Partial)
+        ));
+        assert!(matches!(
+            read(
+                &Bytes::from_static(b"HTTP/1.1 100 Continue\r\n\r\nHTTP"),
+                &Method::GET
+            ),
+            Ok(Read::Interim(25))
+        ));
+    }
+
+    #[test]
+    fn chunks_with_a_wrong_size_are_malformed() {
+        for text in ["x\r\n", "\r\n", "3\r\nabcd\r\n", "1234567890abcdef\r\n"] {
+            let mut decoder = Decoder::new(Framing::Chunked);
+            assert!(
+                decoder.decode(text.as_bytes(), &mut Vec::new()).is_err(),
+                "{text:?}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_chunked_body_is_the_same_however_it_arrives(
+            chunks in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 1..40), 0..6),
+            cut in 1_usize..20,
+        ) {
+            let mut wire = Vec::new();
+            for chunk in &chunks {
+                wire.extend_from_slice(format!("{:x};e=1\r\n", chunk.len()).as_bytes());
+                wire.extend_from_slice(chunk);
+                wire.extend_from_slice(b"\r\n");
+            }
+            wire.extend_from_slice(b"0\r\nTrailer: x\r\n\r\n");
+            let mut decoder = Decoder::new(Framing::Chunked);
+            let mut out = Vec::new();
+            for piece in wire.chunks(cut) {
+                prop_assert_eq!(decoder.decode(piece, &mut out), Ok(piece.len()));
+            }
+            prop_assert!(decoder.done());
+            prop_assert_eq!(out, chunks.concat());
+            prop_assert_eq!(decoder.decode(b"HTTP", &mut Vec::new()), Ok(0), "the next answer is not ours");
+        }
+
+        #[test]
+        fn no_answer_makes_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            drop(read(&Bytes::copy_from_slice(&bytes), &Method::GET));
+            drop(Decoder::new(Framing::Chunked).decode(&bytes, &mut Vec::new()));
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! One worker's connections to one backend: last in, first out, so that few stay
+//! warm and the rest fall idle and close.
+//!
+//! Nothing in here is shared with another worker, so nothing is locked.
+
+use std::cell::RefCell;
+use std::io;
+use std::mem::MaybeUninit;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::net::{TcpStream, lookup_host};
+
+use crate::clock;
+use crate::model::Tick;
+use crate::proxy::settings::Upstream;
+
+/// An unused connection is closed after this time. Below what backends usually
+/// keep, so that it is rarely them who close.
+const IDLE: Duration = Duration::from_secs(4);
+/// Unused connections kept for one backend by one worker; more are closed.
+const IDLE_MAX: usize = 1024;
+/// A name is looked up again after this time, in case the backend has moved.
+const NAME: Duration = Duration::from_secs(30);
+/// A connection used so lately is taken at tokio's word; one that has rested
+/// longer is asked for its state by a system call of its own.
+const FRESH: Duration = Duration::from_millis(1);
+
+/// A connection to a backend.
+#[derive(Debug)]
+pub(super) struct Link {
+    /// The connection.
+    pub(super) stream: TcpStream,
+    /// It has carried a request before.
+    pub(super) reused: bool,
+    idle_since: Tick,
+}
+
+/// The connections of one worker to one backend.
+#[derive(Debug, Default)]
+pub(super) struct Pool {
+    inner: RefCell<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// Where these connections go; another address empties the pool.
+    host: String,
+    port: u16,
+    /// Oldest first.
+    idle: Vec<Link>,
+    addresses: Vec<IpAddr>,
+    looked_up: Tick,
+}
+
+impl Pool {
+    /// A connection that was open just now, if one is waiting.
+    pub(super) fn take(&self, upstream: &Upstream, now: Tick) -> Option<Link> {
+        let mut inner = self.inner.borrow_mut();
+        inner.point_at(upstream);
+        while let Some(link) = inner.idle.pop() {
+            let rested = now.since(link.idle_since);
+            if rested >= IDLE {
+                // Those below have rested longer.
+                inner.idle.clear();
+                return None;
+            }
+            if is_quiet(&link.stream, rested) {
+                return Some(link);
+            }
+        }
+        None
+    }
+
+    /// Opens a connection.
+    ///
+    /// # Errors
+    ///
+    /// The name is unknown, or no address of it takes connections. Waiting for
+    /// either is bounded by the caller's deadline.
+    pub(super) async fn connect(&self, upstream: &Upstream) -> io::Result<Link> {
+        let mut failure = io::Error::new(
+            io::ErrorKind::NotFound,
+            "the backend's name has no address; check [backend] url",
+        );
+        for address in self.addresses(upstream).await? {
+            match TcpStream::connect(SocketAddr::new(address, upstream.port)).await {
+                Ok(stream) => {
+                    stream.set_nodelay(true)?;
+                    return Ok(Link {
+                        stream,
+                        reused: false,
+                        idle_since: Tick::default(),
+                    });
+                }
+                Err(error) => failure = error,
+            }
+        }
+        // It may have moved: ask again next time.
+        self.inner.borrow_mut().addresses.clear();
+        Err(failure)
+    }
+
+    /// Takes a connection back whose answer was read to its end.
+    pub(super) fn give_back(&self, upstream: &Upstream, mut link: Link, now: Tick) {
+        let mut inner = self.inner.borrow_mut();
+        if inner.is_for(upstream) && inner.idle.len() < IDLE_MAX {
+            link.reused = true;
+            link.idle_since = now;
+            inner.idle.push(link);
+        }
+    }
+
+    /// Closes what has been idle too long.
+    pub(super) fn sweep(&self, now: Tick) {
+        let mut inner = self.inner.borrow_mut();
+        let expired = inner
+            .idle
+            .partition_point(|link| now.since(link.idle_since) >= IDLE);
+        inner.idle.drain(..expired);
+    }
+
+    /// Every address of the backend, IP literals without asking anybody.
+    async fn addresses(&self, upstream: &Upstream) -> io::Result<Vec<IpAddr>> {
+        if let Ok(literal) = upstream.host.parse() {
+            return Ok(vec![literal]);
+        }
+        let now = clock::tick();
+        {
+            let mut inner = self.inner.borrow_mut();
+            inner.point_at(upstream);
+            if !inner.addresses.is_empty() && now.since(inner.looked_up) < NAME {
+                return Ok(inner.addresses.clone());
+            }
+        }
+        let found: Vec<IpAddr> = lookup_host((upstream.host.as_str(), upstream.port))
+            .await?
+            .map(|address| address.ip())
+            .collect();
+        let mut inner = self.inner.borrow_mut();
+        if inner.is_for(upstream) {
+            inner.addresses.clone_from(&found);
+            inner.looked_up = now;
+        }
+        Ok(found)
+    }
+}
+
+impl Inner {
+    fn is_for(&self, upstream: &Upstream) -> bool {
+        self.port == upstream.port && self.host == upstream.host
+    }
+
+    fn point_at(&mut self, upstream: &Upstream) {
+        if !self.is_for(upstream) {
+            *self = Self {
+                host: upstream.host.clone(),
+                port: upstream.port,
+                ..Self::default()
+            };
+        }
+    }
+}
+
+/// Is it still open, with nothing to read? A byte that nobody asked for would be
+/// taken for the beginning of the next answer.
+fn is_quiet(stream: &TcpStream, rested: Duration) -> bool {
+    let peeked = if rested < FRESH {
+        stream.try_read(&mut [0])
+    } else {
+        SockRef::from(stream).peek(&mut [MaybeUninit::uninit()])
+    };
+    matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::proxy::settings::HostHeader;
+
+    async fn backend() -> (TcpListener, Upstream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let upstream = Upstream {
+            host: "127.0.0.1".into(),
+            port,
+            authority: format!("127.0.0.1:{port}"),
+            host_header: HostHeader::Public,
+        };
+        (listener, upstream)
+    }
+
+    #[tokio::test]
+    async fn a_connection_comes_back_until_it_has_rested_too_long() {
+        let (listener, upstream) = backend().await;
+        let pool = Pool::default();
+        let now = Tick::from_secs(100);
+        for (rested, comes_back) in [(Duration::from_millis(3999), true), (IDLE, false)] {
+            assert!(pool.take(&upstream, now).is_none());
+            let link = pool.connect(&upstream).await.unwrap();
+            let _held = listener.accept().await.unwrap();
+            pool.give_back(&upstream, link, now);
+            let taken = pool.take(&upstream, now + rested);
+            assert_eq!(taken.is_some_and(|link| link.reused), comes_back);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_closed_connection_and_one_with_stray_bytes_are_thrown_away() {
+        let (listener, upstream) = backend().await;
+        let pool = Pool::default();
+        let now = Tick::from_secs(100);
+        for stray in [&b""[..], b"HTTP/1.1 408 Request Timeout\r\n\r\n"] {
+            let link = pool.connect(&upstream).await.unwrap();
+            let (mut other, _) = listener.accept().await.unwrap();
+            other.write_all(stray).await.unwrap();
+            pool.give_back(&upstream, link, now);
+            if stray.is_empty() {
+                drop(other);
+            }
+            tokio::task::yield_now().await;
+            let later = now + Duration::from_millis(50);
+            assert!(pool.take(&upstream, later).is_none(), "{stray:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_backend_that_moved_gets_new_connections() {
+        let (_old_listener, old) = backend().await;
+        let (_new_listener, new) = backend().await;
+        let pool = Pool::default();
+        let now = Tick::from_secs(100);
+        let link = pool.connect(&old).await.unwrap();
+        assert!(pool.take(&old, now).is_none());
+        pool.give_back(&old, link, now);
+        assert!(pool.take(&new, now).is_none());
+        assert!(pool.take(&old, now).is_none(), "the old ones are gone");
+    }
+}

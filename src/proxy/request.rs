@@ -1,0 +1,669 @@
+//! The life of a request, top to bottom.
+//!
+//! [`serve`] is what hyper calls: refuse, or answer. [`answer`] is the story:
+//! collect, recognize, place, forward, judge, account. The latch is looked at once
+//! more just before the first byte of a new call leaves, in [`forward`].
+
+use std::borrow::Cow;
+use std::rc::Rc;
+
+use bytes::{Bytes, BytesMut};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body::Body as _;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use percent_encoding::percent_decode_str;
+
+use crate::clock;
+use crate::document::{self, Flaw, FlawSet, Judgement};
+use crate::measure::{Cause, Kind, Observation, Outcome};
+use crate::model::{Backend, Protocol, Tick};
+use crate::protocol::{self, CallEvent, EventKind};
+use crate::proxy::Routing;
+use crate::proxy::account::{Account, Webhook};
+use crate::proxy::body::{Answered, Long, Reply};
+use crate::proxy::head::Outgoing;
+use crate::proxy::peer::Peer;
+use crate::proxy::settings::{Route, Settings, Upstream};
+use crate::proxy::strict::{self, Refusal};
+use crate::proxy::upstream::{self, Answer, Body, Failure};
+use crate::proxy::wire::{Conn, Trouble};
+use crate::proxy::worker::{Scratch, Worker};
+use crate::split::tenants::{self, Unlisted};
+use crate::split::{Because, Placement, Subject, Tenant};
+use crate::table::Seat;
+
+/// Answers one request of a connection.
+pub(super) async fn serve(
+    worker: Rc<Worker>,
+    conn: Rc<Conn>,
+    request: Request<Incoming>,
+) -> Answered {
+    let busy = Busy::new(conn);
+    let (head, body) = request.into_parts();
+    let mut response = match answer(&worker, &busy.0, &head, body).await {
+        Ok(response) => response,
+        Err(refusal) => {
+            worker.note(Observation::Refused {
+                status: refusal.status.as_u16(),
+            });
+            refuse(refusal)
+        }
+    };
+    if worker.draining() {
+        close_after(&mut response);
+    }
+    Ok(response)
+}
+
+/// The story. Err: it was refused, and no backend heard of it.
+async fn answer(
+    worker: &Rc<Worker>,
+    conn: &Conn,
+    head: &Parts,
+    body: Incoming,
+) -> Result<Response<Reply>, Refusal> {
+    let routing = worker.shared.routing.load_full();
+    let settings = &*routing.settings;
+    let target = strict::check(head, settings.limits.body)?;
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let (index, route) = find_route(&settings.routes, path)?;
+    let peer = Peer::new(conn.peer, &settings.trusted_proxies);
+    if !peer.admitted(&route.sources, &head.headers, &settings.trusted_proxies) {
+        return Err(Refusal::closing(
+            StatusCode::FORBIDDEN,
+            "not from this address\n",
+        ));
+    }
+    let body = collect(body, settings.limits.body, conn).await?;
+
+    let arrived = conn.arrived.get();
+    let event = protocol::recognize(
+        route.protocol,
+        &protocol::Head {
+            query,
+            content_type: text(&head.headers, header::CONTENT_TYPE),
+            encoded: head.headers.contains_key(header::CONTENT_ENCODING),
+        },
+        &body,
+    );
+    let key = event
+        .as_ref()
+        .and_then(|event| tenant_key(event, route, head, path, query));
+    let subject = event
+        .as_ref()
+        .map(|event| subject(event, key.as_deref(), settings));
+    let ready = clock::tick();
+    let seat = place(worker, &routing, event.as_ref(), subject.as_ref(), ready);
+    let webhook = Webhook {
+        route: index,
+        kind: kind(event.as_ref()),
+        speech: event.as_ref().and_then(|event| event.speech),
+        reaches_served: route.served.iter().any(|served| is_under(path, served)),
+        arrived,
+        ready,
+    };
+    let mut account = Account::open(worker.clone(), webhook, seat);
+    let errand = Errand {
+        worker,
+        settings,
+        outgoing: Outgoing {
+            head,
+            target,
+            body: body.len(),
+            peer,
+            public: settings.public.as_ref(),
+            upstream: &settings.backends[seat.placement.backend],
+            lots: [worker.lot(), worker.lot(), worker.lot()],
+        },
+        body: &body,
+        subject: subject.as_ref(),
+    };
+    let deadline = ready + route.timeout;
+    let forwarded = tokio::time::timeout_at(
+        clock::instant(deadline),
+        forward(&errand, seat, &mut account),
+    )
+    .await
+    .unwrap_or_else(|_| Err(Failure::timeout()));
+    let response = match forwarded {
+        Ok(delivery) => {
+            let verdict = Verdict {
+                protocol: route.protocol,
+                kind: webhook.kind,
+                recognized: event.is_some(),
+                habits: routing.habits,
+                method: &head.method,
+            };
+            deliver(&errand, delivery, &verdict, account, deadline)
+        }
+        Err(failure) => {
+            account.fail(failure.cause);
+            tracing::debug!(
+                cause = failure.cause.name(),
+                retry_safe = failure.retry_safe,
+                source = failure.source,
+                "A backend gave no answer."
+            );
+            no_answer(failure.cause)
+        }
+    };
+    conn.answered.set(clock::tick());
+    Ok(response)
+}
+
+/// Everything forwarding needs that does not change on the way.
+#[derive(Debug)]
+struct Errand<'a> {
+    worker: &'a Rc<Worker>,
+    settings: &'a Settings,
+    outgoing: Outgoing<'a>,
+    body: &'a [u8],
+    subject: Option<&'a Subject<'a>>,
+}
+
+/// What came back, and from where.
+#[derive(Debug)]
+struct Delivery {
+    answer: Answer,
+    link: crate::proxy::pool::Link,
+    backend: Backend,
+    at: Tick,
+}
+
+/// Sends the request to the backend of its seat and reads the answer.
+///
+/// It is written a second time only if no byte of it went out the first time.
+async fn forward(
+    errand: &Errand<'_>,
+    mut seat: Seat,
+    account: &mut Account,
+) -> Result<Delivery, Failure> {
+    let Errand {
+        worker, settings, ..
+    } = errand;
+    let starting = seat.starting;
+    let mut scratch = worker.scratch();
+    let mut used_ones = true;
+    loop {
+        let backend = seat.placement.backend;
+        let to = &settings.backends[backend];
+        let pool = &worker.pools[backend];
+        let waiting = if used_ones {
+            pool.take(to, clock::tick())
+        } else {
+            None
+        };
+        let mut link = match waiting {
+            Some(link) => link,
+            None => pool.connect(to).await.map_err(Failure::connect)?,
+        };
+        let mut after_latch = false;
+        if let (true, Some(subject)) = (starting, errand.subject) {
+            // Before the byte leaves: a reversal may have come while we waited
+            // for the body or a connection.
+            let now = worker.shared.routing.load();
+            seat.starting = true;
+            worker
+                .shared
+                .table
+                .start(&mut seat, subject, &now.split, clock::tick());
+            if seat.placement.backend != backend {
+                pool.give_back(to, link, clock::tick());
+                continue;
+            }
+            after_latch = now.split.latched && backend == Backend::New;
+        }
+        account.sent(seat, starting, after_latch);
+        write_message(&mut scratch, errand, to);
+        if !upstream::send(&mut link, &scratch.message).await? {
+            used_ones = false;
+            continue;
+        }
+        let method = &errand.outgoing.head.method;
+        let answer = upstream::receive(&mut link, &mut scratch.input, method).await?;
+        worker.keep(scratch);
+        return Ok(Delivery {
+            answer,
+            link,
+            backend,
+            at: clock::tick(),
+        });
+    }
+}
+
+fn write_message(scratch: &mut Scratch, errand: &Errand<'_>, to: &Upstream) {
+    scratch.message.clear();
+    Outgoing {
+        upstream: to,
+        ..errand.outgoing
+    }
+    .write(&mut scratch.message);
+    scratch.message.extend_from_slice(errand.body);
+}
+
+/// Judges what came back and passes it on.
+fn deliver(
+    errand: &Errand<'_>,
+    delivery: Delivery,
+    verdict: &Verdict<'_>,
+    mut account: Account,
+    deadline: Tick,
+) -> Response<Reply> {
+    let Delivery {
+        answer: Answer { head, body },
+        link,
+        backend,
+        at,
+    } = delivery;
+    let upstream = &errand.settings.backends[backend];
+    let reply = match body {
+        Body::Whole(bytes) => {
+            if head.reusable {
+                errand.worker.pools[backend].give_back(upstream, link, at);
+            }
+            let sentence = verdict.on(head.status, &head.headers, Some(&bytes));
+            sentence.pass(&mut account, at);
+            Reply::Whole(bytes)
+        }
+        Body::Long(first, decoder) => Reply::Long(Box::new(Long {
+            left: match decoder {
+                crate::proxy::answer::Decoder::Length(left) => Some(left + first.len() as u64),
+                _ => None,
+            },
+            first,
+            decoder,
+            link: Some(link),
+            reusable: head.reusable,
+            deadline: Box::pin(tokio::time::sleep_until(clock::instant(deadline))),
+            sentence: verdict.on(head.status, &head.headers, None),
+            account,
+            worker: errand.worker.clone(),
+            backend,
+            upstream: upstream.clone(),
+        })),
+    };
+    let mut response = Response::new(reply);
+    *response.status_mut() = verdict.status_for_provider(head.status);
+    *response.headers_mut() = head.headers;
+    response
+}
+
+/// What an answer is judged by.
+#[derive(Clone, Copy, Debug)]
+struct Verdict<'a> {
+    protocol: Protocol,
+    kind: Kind,
+    recognized: bool,
+    habits: FlawSet,
+    method: &'a Method,
+}
+
+/// What an answer was found to be; to be passed once its last byte was there.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Sentence {
+    outcome: Outcome,
+    judgement: Judgement,
+}
+
+impl Sentence {
+    /// Settles the account with it.
+    pub(super) fn pass(&self, account: &mut Account, at: Tick) {
+        account.settle(self.outcome, self.judgement, at);
+    }
+}
+
+impl Verdict<'_> {
+    /// On an answer; `body` is None where it is longer than any document may be.
+    fn on(&self, status: StatusCode, headers: &HeaderMap, body: Option<&[u8]>) -> Sentence {
+        let judgement = if self.is_document(status, headers) {
+            match body {
+                Some(body) => {
+                    document::judge(self.protocol, text(headers, header::CONTENT_TYPE), body)
+                }
+                None => Judgement {
+                    flaw: Some(Flaw::TooLarge),
+                    ..Judgement::default()
+                },
+            }
+        } else {
+            Judgement::default()
+        };
+        let outcome = if !self.is_success(status) {
+            Outcome::Failed(Cause::Status)
+        } else if judgement.flaw.is_some_and(|flaw| !self.habits.has(flaw)) {
+            Outcome::Failed(Cause::Document)
+        } else {
+            Outcome::Served
+        };
+        Sentence { outcome, judgement }
+    }
+
+    /// Is it a success for this provider? Telnyx takes a document with exactly
+    /// 200; Twilio takes any 2xx and follows a redirect.
+    fn is_success(&self, status: StatusCode) -> bool {
+        match (self.protocol, self.kind) {
+            (Protocol::TelnyxTexml, Kind::Voice) => status == StatusCode::OK,
+            (Protocol::TelnyxTexml, Kind::Event) => status.is_success(),
+            (Protocol::Twilio, _) => status.is_success() || status.is_redirection(),
+        }
+    }
+
+    /// Is there a document to read? Not where nobody waits for one, none came, or
+    /// it is encoded, which we do not undo.
+    fn is_document(&self, status: StatusCode, headers: &HeaderMap) -> bool {
+        self.kind == Kind::Voice
+            && status.is_success()
+            && self.is_success(status)
+            && self.method != Method::HEAD
+            && !headers.contains_key(header::CONTENT_ENCODING)
+    }
+
+    /// Toward Telnyx every success is exactly 200; a voice answer of any other
+    /// status is a failure, and passes unchanged.
+    fn status_for_provider(&self, status: StatusCode) -> StatusCode {
+        let event = self.kind == Kind::Event && self.recognized;
+        if self.protocol == Protocol::TelnyxTexml && event && status.is_success() {
+            StatusCode::OK
+        } else {
+            status
+        }
+    }
+}
+
+/// Collects a body. One that came in one piece, as nearly all do, is not copied.
+async fn collect(mut body: Incoming, max: usize, conn: &Conn) -> Result<Bytes, Refusal> {
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    let first = next_data(&mut body, conn).await?.unwrap_or_default();
+    if body.is_end_stream() {
+        return if first.len() > max {
+            Err(strict::too_large())
+        } else {
+            Ok(first)
+        };
+    }
+    let mut whole = BytesMut::from(first);
+    while let Some(data) = next_data(&mut body, conn).await? {
+        if whole.len() + data.len() > max {
+            return Err(strict::too_large());
+        }
+        whole.extend_from_slice(&data);
+    }
+    Ok(whole.freeze())
+}
+
+/// The next piece of a body; None at its end. Trailers are dropped.
+async fn next_data(body: &mut Incoming, conn: &Conn) -> Result<Option<Bytes>, Refusal> {
+    while let Some(frame) = body.frame().await {
+        match frame {
+            Ok(frame) => {
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
+                }
+            }
+            Err(_) if conn.trouble.get() == Some(Trouble::Slow) => {
+                return Err(Refusal::closing(
+                    StatusCode::REQUEST_TIMEOUT,
+                    "the body did not come in time\n",
+                ));
+            }
+            Err(_) => {
+                return Err(Refusal::closing(
+                    StatusCode::BAD_REQUEST,
+                    "malformed body\n",
+                ));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Where the webhook goes, and why. Without a call it goes to legacy, which has
+/// always answered whatever else there is.
+fn place(
+    worker: &Worker,
+    routing: &Routing,
+    event: Option<&CallEvent<'_>>,
+    subject: Option<&Subject<'_>>,
+    now: Tick,
+) -> Seat {
+    let (Some(event), Some(subject)) = (event, subject) else {
+        return Seat {
+            key: None,
+            placement: Placement {
+                backend: Backend::Legacy,
+                because: Because::Unrecognized,
+            },
+            begins: false,
+            starting: false,
+            generation: routing.split.generation,
+        };
+    };
+    let table = &worker.shared.table;
+    let seat = table.place(event, subject, &routing.split, now);
+    if let EventKind::Final(end) = &event.kind
+        && let Some(ended) = table.finish(event, end, now)
+    {
+        worker.note(Observation::Ended(ended));
+    }
+    seat
+}
+
+fn tenant_key<'a>(
+    event: &CallEvent<'a>,
+    route: &Route,
+    head: &'a Parts,
+    path: &'a str,
+    query: &'a str,
+) -> Option<Cow<'a, str>> {
+    tenants::resolve(
+        &route.tenant,
+        &event.keys,
+        |name| head.headers.get(name)?.to_str().ok(),
+        |name| query_field(query, name),
+        path,
+        event.outbound,
+    )
+}
+
+fn subject<'a>(
+    event: &'a CallEvent<'a>,
+    key: Option<&'a str>,
+    settings: &'a Settings,
+) -> Subject<'a> {
+    let tenant = match (key, &settings.directory) {
+        (None, _) => Tenant::Missing,
+        (Some(key), None) => Tenant::Known(key),
+        (Some(key), Some(directory)) => match (directory.tenant(key), settings.unlisted) {
+            (Some(tenant), _) => Tenant::Known(tenant),
+            (None, Unlisted::Key) => Tenant::Known(key),
+            (None, Unlisted::Legacy) => Tenant::Unlisted,
+        },
+    };
+    let caller = if event.outbound {
+        &event.keys.to
+    } else {
+        &event.keys.from
+    };
+    Subject {
+        tenant,
+        call: &event.call,
+        caller: caller.as_deref(),
+    }
+}
+
+fn kind(event: Option<&CallEvent<'_>>) -> Kind {
+    match event.map(|event| event.kind) {
+        Some(EventKind::Start | EventKind::Step) => Kind::Voice,
+        _ => Kind::Event,
+    }
+}
+
+/// The first route whose path this is, or is below.
+fn find_route<'a>(routes: &'a [Route], path: &str) -> Result<(u16, &'a Route), Refusal> {
+    (0..)
+        .zip(routes)
+        .find(|(_, route)| is_under(path, &route.path))
+        .ok_or(Refusal::polite(StatusCode::NOT_FOUND, "no such route\n"))
+}
+
+/// Is `path` this prefix or below it? `/ivr` takes `/ivr/menu` but not `/ivrx`.
+fn is_under(path: &str, prefix: &str) -> bool {
+    path.strip_prefix(prefix)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || prefix.ends_with('/'))
+}
+
+fn query_field<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
+    query.split('&').find_map(|pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (form_decode(key) == name).then(|| form_decode(value))
+    })
+}
+
+fn form_decode(text: &str) -> Cow<'_, str> {
+    if text.contains('+') {
+        let spaced = text.replace('+', " ");
+        return percent_decode_str(&spaced)
+            .decode_utf8_lossy()
+            .into_owned()
+            .into();
+    }
+    percent_decode_str(text).decode_utf8_lossy()
+}
+
+fn text(headers: &HeaderMap, name: http::HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn refuse(refusal: Refusal) -> Response<Reply> {
+    let mut response = plain(refusal.status, refusal.text);
+    if refusal.close {
+        close_after(&mut response);
+    }
+    response
+}
+
+fn no_answer(cause: Cause) -> Response<Reply> {
+    match cause {
+        Cause::Timeout => plain(StatusCode::GATEWAY_TIMEOUT, ""),
+        _ => plain(StatusCode::BAD_GATEWAY, ""),
+    }
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response<Reply> {
+    let mut response = Response::new(Reply::from(text));
+    *response.status_mut() = status;
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    response
+}
+
+fn close_after(response: &mut Response<Reply>) {
+    response
+        .headers_mut()
+        .insert(header::CONNECTION, HeaderValue::from_static("close"));
+}
+
+/// Marks a connection as busy for as long as a request of it is answered.
+struct Busy(Rc<Conn>);
+
+impl Busy {
+    fn new(conn: Rc<Conn>) -> Self {
+        conn.busy.set(true);
+        Self(conn)
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.busy.set(false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(protocol: Protocol, kind: Kind) -> Verdict<'static> {
+        Verdict {
+            protocol,
+            kind,
+            recognized: true,
+            habits: FlawSet::NONE,
+            method: &Method::POST,
+        }
+    }
+
+    #[test]
+    fn each_provider_has_its_own_idea_of_success() {
+        use Outcome::{Failed, Served};
+        use Protocol::{TelnyxTexml, Twilio};
+        let failed = Failed(Cause::Status);
+        for (protocol, kind, status, outcome, passed_on) in [
+            (TelnyxTexml, Kind::Voice, 200, Served, 200),
+            (TelnyxTexml, Kind::Voice, 201, failed, 201),
+            (TelnyxTexml, Kind::Voice, 302, failed, 302),
+            (TelnyxTexml, Kind::Voice, 500, failed, 500),
+            (TelnyxTexml, Kind::Event, 204, Served, 200),
+            (TelnyxTexml, Kind::Event, 404, failed, 404),
+            (Twilio, Kind::Voice, 201, Served, 201),
+            (Twilio, Kind::Voice, 302, Served, 302),
+            (Twilio, Kind::Voice, 404, failed, 404),
+            (Twilio, Kind::Event, 204, Served, 204),
+        ] {
+            let verdict = verdict(protocol, kind);
+            let status = StatusCode::from_u16(status).unwrap();
+            let sentence = verdict.on(status, &HeaderMap::new(), Some(b"<Response/>"));
+            assert_eq!(sentence.outcome, outcome, "{protocol:?} {kind:?} {status}");
+            assert_eq!(verdict.status_for_provider(status), passed_on);
+        }
+    }
+
+    #[test]
+    fn too_long_a_document_fails_a_voice_webhook_and_no_event() {
+        for (kind, outcome) in [
+            (Kind::Voice, Outcome::Failed(Cause::Document)),
+            (Kind::Event, Outcome::Served),
+        ] {
+            let sentence =
+                verdict(Protocol::Twilio, kind).on(StatusCode::OK, &HeaderMap::new(), None);
+            assert_eq!(sentence.outcome, outcome, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_habit_of_legacy_is_noted_but_not_held_against_anybody() {
+        let mut verdict = verdict(Protocol::Twilio, Kind::Voice);
+        verdict.habits = FlawSet::NONE.with(Flaw::TooLarge);
+        let sentence = verdict.on(StatusCode::OK, &HeaderMap::new(), None);
+        assert_eq!(sentence.outcome, Outcome::Served);
+        assert_eq!(sentence.judgement.flaw, Some(Flaw::TooLarge));
+    }
+
+    #[test]
+    fn a_route_takes_its_path_and_what_is_below() {
+        for (path, prefix, under) in [
+            ("/ivr", "/ivr", true),
+            ("/ivr/menu", "/ivr", true),
+            ("/ivrx", "/ivr", false),
+            ("/ivr/menu", "/ivr/", true),
+            ("/any", "/", true),
+            ("/iv", "/ivr", false),
+        ] {
+            assert_eq!(is_under(path, prefix), under, "{path} {prefix}");
+        }
+    }
+
+    #[test]
+    fn query_fields_are_decoded_as_forms_are() {
+        let query = "a=1&t=%2B1+2&t=x&empty";
+        assert_eq!(query_field(query, "t").as_deref(), Some("+1 2"));
+        assert_eq!(query_field(query, "empty").as_deref(), Some(""));
+        assert_eq!(query_field(query, "b"), None);
+    }
+}

@@ -1,0 +1,205 @@
+//! One request to one backend: written as one buffer, answered into one buffer.
+//!
+//! Our own HTTP/1.1 towards the backends, because a shared client's queues and
+//! locks cost more than the rest of a request together. It speaks to two backends
+//! we were told to trust; what it takes from them is in `answer`.
+
+use std::io;
+
+use bytes::Bytes;
+use http::Method;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::document;
+use crate::measure::Cause;
+use crate::proxy::answer::{self, Decoder, Framing, Head, Malformed, Read};
+use crate::proxy::pool::Link;
+
+/// What is read in one go; answers of a voice application fit in it.
+pub(super) const INPUT: usize = 16 * 1024;
+
+/// The backend gave no whole answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the backend gave no answer ({})", cause.name())]
+pub(super) struct Failure {
+    /// How.
+    pub(super) cause: Cause,
+    /// No byte of the request was written: asking again cannot do anything twice.
+    pub(super) retry_safe: bool,
+    /// What the system or the parser said.
+    #[source]
+    pub(super) source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Failure {
+    /// No connection.
+    pub(super) fn connect(source: io::Error) -> Self {
+        Self {
+            cause: Cause::Connect,
+            retry_safe: true,
+            source: Some(source.into()),
+        }
+    }
+
+    /// No whole answer in time.
+    pub(super) const fn timeout() -> Self {
+        Self {
+            cause: Cause::Timeout,
+            retry_safe: false,
+            source: None,
+        }
+    }
+
+    fn died(cause: Cause, source: Option<io::Error>) -> Self {
+        Self {
+            cause,
+            retry_safe: false,
+            source: source.map(Into::into),
+        }
+    }
+}
+
+impl From<Malformed> for Failure {
+    fn from(source: Malformed) -> Self {
+        Self {
+            cause: Cause::Malformed,
+            retry_safe: false,
+            source: Some(source.into()),
+        }
+    }
+}
+
+/// A backend's answer.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// Its head.
+    pub(super) head: Head,
+    /// Its body, or the beginning of it.
+    pub(super) body: Body,
+}
+
+/// An answer's body.
+#[derive(Debug)]
+pub(super) enum Body {
+    /// All of it.
+    Whole(Bytes),
+    /// More than a document may have: its beginning, and what takes out the rest.
+    Long(Bytes, Decoder),
+}
+
+/// Writes a request. True: all of it is on its way. False: not a byte could be
+/// written on a connection that was used before, so another may be tried.
+///
+/// # Errors
+///
+/// The connection died. A backend that closed after it began to read may still
+/// have answered, so dying in the middle is no error here: the answer will tell.
+pub(super) async fn send(link: &mut Link, request: &[u8]) -> Result<bool, Failure> {
+    let mut rest = request;
+    while !rest.is_empty() {
+        match link.stream.write(rest).await {
+            Ok(written) if written > 0 => rest = rest.get(written..).unwrap_or_default(),
+            Ok(_) | Err(_) if rest.len() < request.len() => return Ok(true),
+            Ok(_) | Err(_) if link.reused => return Ok(false),
+            Ok(_) => return Err(Failure::died(Cause::Reset, None)),
+            Err(error) => return Err(Failure::died(Cause::Reset, Some(error))),
+        }
+    }
+    Ok(true)
+}
+
+/// Reads the answer to a request with `method`, using `input` (at least
+/// [`INPUT`] long) to read into.
+///
+/// # Errors
+///
+/// The connection died before the answer was whole, or it is not HTTP.
+pub(super) async fn receive(
+    link: &mut Link,
+    input: &mut Vec<u8>,
+    method: &Method,
+) -> Result<Answer, Failure> {
+    let mut filled = 0;
+    loop {
+        if filled == input.len() {
+            // Doubling ends at 64 KiB, where `answer::read` calls it malformed.
+            input.resize(filled * 2, 0);
+        }
+        let room = input.get_mut(filled..).unwrap_or_default();
+        let got = match link.stream.read(room).await {
+            Ok(0) => return Err(died(link, filled, None)),
+            Ok(got) => got,
+            Err(error) => return Err(died(link, filled, Some(error))),
+        };
+        filled += got;
+        loop {
+            // One copy of the whole answer, which its headers and body then share.
+            let bytes = Bytes::copy_from_slice(input.get(..filled).unwrap_or_default());
+            match answer::read(&bytes, method)? {
+                Read::Partial => break,
+                Read::Interim(length) => {
+                    input.copy_within(length..filled, 0);
+                    filled -= length;
+                    if filled == 0 {
+                        break;
+                    }
+                }
+                Read::Head(head) => {
+                    let rest = bytes.slice(head.bytes..);
+                    return body(link, input, head, rest).await;
+                }
+            }
+        }
+    }
+}
+
+/// Reads the body, up to what a document may have.
+async fn body(
+    link: &mut Link,
+    input: &mut [u8],
+    mut head: Head,
+    rest: Bytes,
+) -> Result<Answer, Failure> {
+    if let Framing::Length(length) = head.framing
+        && length <= rest.len() as u64
+    {
+        let length = rest
+            .len()
+            .min(usize::try_from(length).unwrap_or(usize::MAX));
+        // Bytes after the answer: nobody knows what they belong to.
+        head.reusable &= length == rest.len();
+        let body = Body::Whole(rest.slice(..length));
+        return Ok(Answer { head, body });
+    }
+    let mut decoder = Decoder::new(head.framing);
+    let mut out = Vec::with_capacity(rest.len());
+    let used = decoder.decode(&rest, &mut out)?;
+    head.reusable &= used == rest.len();
+    while !decoder.done() {
+        if out.len() > document::MAX_BYTES {
+            let body = Body::Long(out.into(), decoder);
+            return Ok(Answer { head, body });
+        }
+        let got = match link.stream.read(input).await {
+            Ok(0) if decoder.may_end() => break,
+            Ok(0) => return Err(Failure::died(Cause::Reset, None)),
+            Ok(got) => got,
+            Err(error) => return Err(Failure::died(Cause::Reset, Some(error))),
+        };
+        let used = decoder.decode(input.get(..got).unwrap_or_default(), &mut out)?;
+        head.reusable &= used == got;
+    }
+    let body = Body::Whole(out.into());
+    Ok(Answer { head, body })
+}
+
+/// A connection that had carried requests before and dies without a byte of an
+/// answer was most likely being closed as we wrote: stale, not broken.
+fn died(link: &Link, filled: usize, source: Option<io::Error>) -> Failure {
+    let cause = if link.reused && filled == 0 {
+        Cause::Stale
+    } else {
+        Cause::Reset
+    };
+    Failure::died(cause, source)
+}

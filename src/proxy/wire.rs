@@ -1,0 +1,275 @@
+//! A provider's connection, below hyper: its bytes pass through [`Framing`], and
+//! its time is watched by one timer that is almost never touched.
+//!
+//! hyper's own head timeout makes and drops a timer for every request, and it has
+//! none for a body, for a connection without a request, or for a client that does
+//! not read its answer. Here one timer per connection sleeps towards the nearest
+//! deadline; when it wakes early, because requests came in the meantime, it just
+//! sleeps on. A connection with steady traffic touches it once a minute.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::Sleep;
+
+use crate::clock;
+use crate::model::Tick;
+use crate::proxy::framing::{Framing, Phase};
+use crate::proxy::settings::Limits;
+
+/// A client that takes none of its answer for this long is cut off.
+const WRITE_STALL: Duration = Duration::from_secs(15);
+
+/// What hyper is given in place of a head that must not pass: it answers 400 and
+/// closes, whatever stood before.
+const POISON: &[u8] = b"\0\r\n\r\n";
+
+/// What the two sides of hyper, the connection below and the request above, know
+/// of each other.
+#[derive(Debug)]
+pub(super) struct Conn {
+    /// The address at the other end.
+    pub(super) peer: IpAddr,
+    /// When the last bytes came.
+    pub(super) arrived: Cell<Tick>,
+    /// When the last request was answered.
+    pub(super) answered: Cell<Tick>,
+    /// A request is being answered.
+    pub(super) busy: Cell<bool>,
+    /// What went wrong in a request's body.
+    pub(super) trouble: Cell<Option<Trouble>>,
+    /// Finish what runs, then close.
+    pub(super) closing: Cell<bool>,
+    /// Wakes the connection's task.
+    pub(super) waker: RefCell<Option<Waker>>,
+}
+
+/// What can go wrong in the middle of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// It did not come in time.
+    Slow,
+    /// Its chunks are not what they should be.
+    Framing,
+}
+
+impl Conn {
+    /// A new connection from there.
+    pub(super) fn new(peer: IpAddr, now: Tick) -> Rc<Self> {
+        Rc::new(Self {
+            peer,
+            arrived: Cell::new(now),
+            answered: Cell::new(now),
+            busy: Cell::new(false),
+            trouble: Cell::new(None),
+            closing: Cell::new(false),
+            waker: RefCell::new(None),
+        })
+    }
+
+    /// Asks the connection to finish what runs and close.
+    pub(super) fn close(&self) {
+        self.closing.set(true);
+        if let Some(waker) = self.waker.borrow().as_ref() {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+/// The connection as hyper reads and writes it.
+#[derive(Debug)]
+pub(super) struct Wire {
+    stream: TcpStream,
+    conn: Rc<Conn>,
+    framing: Framing,
+    limits: Limits,
+    /// When the present phase of the present request began.
+    since: Tick,
+    /// Bytes to give hyper instead of what the client sent; then nothing more.
+    poison: Option<&'static [u8]>,
+    timer: Timer,
+    /// When a write first found no room, if none has since.
+    stalled: Option<Tick>,
+}
+
+impl Wire {
+    /// Watches a stream.
+    pub(super) fn new(stream: TcpStream, conn: Rc<Conn>, limits: Limits, now: Tick) -> Self {
+        Self {
+            stream,
+            conn,
+            framing: Framing::default(),
+            limits,
+            since: now,
+            poison: None,
+            timer: Timer::default(),
+            stalled: None,
+        }
+    }
+
+    /// Passes the bytes from `before` on through the framing; cuts off what must
+    /// not pass.
+    fn inspect(&mut self, buf: &mut ReadBuf<'_>, before: usize) -> io::Result<()> {
+        let (phase, ended) = (self.framing.phase(), self.framing.ended());
+        let result = self
+            .framing
+            .feed(buf.filled().get(before..).unwrap_or_default());
+        let now = clock::tick();
+        self.conn.arrived.set(now);
+        let same = phase == self.framing.phase() && ended == self.framing.ended();
+        if !same || phase == Phase::Between {
+            self.since = now;
+        }
+        let Err(violation) = result else {
+            return Ok(());
+        };
+        buf.set_filled(before + violation.at);
+        if violation.in_head {
+            self.poison = Some(POISON);
+            if violation.at == 0 {
+                self.give_poison(buf);
+            }
+            return Ok(());
+        }
+        self.conn.trouble.set(Some(Trouble::Framing));
+        self.poison = Some(b"");
+        if violation.at == 0 {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        Ok(())
+    }
+
+    fn give_poison(&mut self, buf: &mut ReadBuf<'_>) {
+        if let Some(poison) = self.poison {
+            let (now, later) = poison.split_at(poison.len().min(buf.remaining()));
+            buf.put_slice(now);
+            self.poison = Some(later);
+        }
+    }
+
+    /// Nothing to read: has the client run out of time?
+    fn wait(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let busy = self.conn.busy.get();
+        let deadline = match self.framing.phase() {
+            // While a request is answered, silence is what we expect.
+            Phase::Between if busy => return Poll::Pending,
+            Phase::Between => self.since.max(self.conn.answered.get()) + self.limits.idle_timeout,
+            // The beginning of a pipelined request: its time starts when ours ends.
+            Phase::Head if busy => return Poll::Pending,
+            Phase::Head => self.since.max(self.conn.answered.get()) + self.limits.head_timeout,
+            Phase::Body => self.since + self.limits.body_timeout,
+        };
+        ready!(self.timer.poll(cx, deadline));
+        match self.framing.phase() {
+            // As if the client had closed: hyper then closes without a word.
+            Phase::Between => Poll::Ready(Ok(())),
+            Phase::Head => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Phase::Body => {
+                self.conn.trouble.set(Some(Trouble::Slow));
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
+        }
+    }
+
+    fn watch_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let stalled = *self.stalled.get_or_insert_with(clock::tick);
+        ready!(self.timer.poll(cx, stalled + WRITE_STALL));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.poison.is_some() {
+            this.give_poison(buf);
+            if this.conn.trouble.get().is_some() {
+                return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+            }
+            return Poll::Ready(Ok(()));
+        }
+        let before = buf.filled().len();
+        match Pin::new(&mut this.stream).poll_read(cx, buf) {
+            Poll::Ready(Ok(())) if buf.filled().len() > before => {
+                Poll::Ready(this.inspect(buf, before))
+            }
+            Poll::Ready(result) => Poll::Ready(result),
+            Poll::Pending => this.wait(cx),
+        }
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
+        this.watch_write(cx, written)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
+
+/// A timer that is only moved when it must ring earlier, or has rung too early.
+#[derive(Debug, Default)]
+struct Timer {
+    sleep: Option<Pin<Box<Sleep>>>,
+    rings: Tick,
+}
+
+impl Timer {
+    /// Ready once `deadline` has passed.
+    fn poll(&mut self, cx: &mut Context<'_>, deadline: Tick) -> Poll<()> {
+        if self.sleep.is_none() || self.rings > deadline {
+            self.set(deadline);
+        }
+        loop {
+            let Some(sleep) = self.sleep.as_mut() else {
+                return Poll::Pending;
+            };
+            ready!(sleep.as_mut().poll(cx));
+            if clock::tick() >= deadline {
+                return Poll::Ready(());
+            }
+            // A tick is a whole microsecond and the wheel a whole millisecond.
+            self.set(deadline + Duration::from_millis(1));
+        }
+    }
+
+    fn set(&mut self, at: Tick) {
+        self.rings = at;
+        let instant = clock::instant(at);
+        match self.sleep.as_mut() {
+            Some(sleep) => sleep.as_mut().reset(instant),
+            None => self.sleep = Some(Box::pin(tokio::time::sleep_until(instant))),
+        }
+    }
+}

@@ -1,0 +1,384 @@
+//! One worker: a thread's whole life, from the first accept to the last answer.
+//!
+//! Everything a connection needs lives on its worker's core and is shared with no
+//! other: connections to backends, buffers, timers. A worker that is slow delays
+//! its own connections and nobody else's.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::clock;
+use crate::measure::Observation;
+use crate::model::PerBackend;
+use crate::proxy::pool::Pool;
+use crate::proxy::settings::Limits;
+use crate::proxy::upstream::INPUT;
+use crate::proxy::wire::{Conn, Wire};
+use crate::proxy::{Shared, request};
+
+/// A request head may be this long; more is 431.
+const HEAD_MAX: usize = 32 * 1024;
+/// What is read ahead of one connection, at most.
+const READ_AHEAD: usize = 64 * 1024;
+/// After an accept that failed for want of descriptors or memory, we wait this
+/// long: connections must end before another can begin, and spinning helps nobody.
+const BREATH: Duration = Duration::from_millis(50);
+/// Between the last accept and the closing of idle connections: requests that
+/// were on their way when we were told to stop still arrive.
+const LAST_CALL: Duration = Duration::from_millis(250);
+/// How often idle connections to backends are looked through.
+const SWEEP: Duration = Duration::from_secs(1);
+/// Buffers kept for the next request, by one worker; more are freed.
+const SCRATCHES: usize = 256;
+/// A message buffer that has grown beyond this is freed instead of kept.
+const MESSAGE_KEPT: usize = 64 * 1024;
+
+/// What a worker is to do about new and running work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Drain {
+    /// Serve.
+    #[default]
+    No,
+    /// Take what waits in the accept queue, close the port, finish what runs
+    /// (for at most `limits.drain_timeout`), stop.
+    Gently,
+    /// Stop.
+    Now,
+}
+
+/// Runs a worker on this thread until it is drained. `index` is its place in the
+/// tally; the sockets are its own (see [`listener::bind`](super::listener::bind)).
+///
+/// # Errors
+///
+/// The runtime could not be built, or a listener not be registered: no
+/// descriptors are left.
+pub fn run(
+    index: usize,
+    listeners: Vec<std::net::TcpListener>,
+    shared: Shared,
+    drain: watch::Receiver<Drain>,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build_local(tokio::runtime::LocalOptions::default())?;
+    runtime.block_on(live(Worker::new(index, shared), listeners, drain))
+}
+
+/// One worker's belongings.
+#[derive(Debug)]
+pub(super) struct Worker {
+    /// What it shares.
+    pub(super) shared: Shared,
+    /// Its connections to backends.
+    pub(super) pools: PerBackend<Pool>,
+    index: usize,
+    http: http1::Builder,
+    scratches: RefCell<Vec<Scratch>>,
+    connections: RefCell<HashMap<u64, Rc<Conn>>>,
+    accepted: Cell<u64>,
+    /// Rings whenever a connection ends.
+    ended: Notify,
+    draining: Cell<bool>,
+    lots: Cell<u64>,
+}
+
+/// Buffers for one request in flight.
+#[derive(Debug)]
+pub(super) struct Scratch {
+    /// The request as it goes to the backend.
+    pub(super) message: Vec<u8>,
+    /// What comes from the backend; as long as it is, all of it can be read into.
+    pub(super) input: Vec<u8>,
+}
+
+impl Worker {
+    fn new(index: usize, shared: Shared) -> Rc<Self> {
+        let mut http = http1::Builder::new();
+        // Below 16 KiB one flat write costs less than a vectored one. Time is
+        // watched by `wire`, for less than hyper's own timer costs.
+        http.writev(false)
+            .half_close(false)
+            .max_buf_size(READ_AHEAD)
+            .max_header_size(HEAD_MAX)
+            .header_read_timeout(None);
+        Rc::new(Self {
+            shared,
+            pools: PerBackend::default(),
+            index,
+            http,
+            scratches: RefCell::default(),
+            connections: RefCell::default(),
+            accepted: Cell::new(0),
+            ended: Notify::new(),
+            draining: Cell::new(false),
+            lots: Cell::new(rand::random()),
+        })
+    }
+
+    /// Tells the engine.
+    pub(super) fn note(&self, observation: Observation) {
+        self.shared.tally.add(self.index, observation);
+    }
+
+    /// Are we about to stop?
+    pub(super) fn draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// Buffers for a request.
+    pub(super) fn scratch(&self) -> Scratch {
+        self.scratches
+            .borrow_mut()
+            .pop()
+            .unwrap_or_else(|| Scratch {
+                message: Vec::with_capacity(2048),
+                input: vec![0; INPUT],
+            })
+    }
+
+    /// Takes buffers back.
+    pub(super) fn keep(&self, mut scratch: Scratch) {
+        let mut kept = self.scratches.borrow_mut();
+        if kept.len() < SCRATCHES && scratch.message.capacity() <= MESSAGE_KEPT {
+            scratch.message.clear();
+            scratch.input.truncate(INPUT);
+            scratch.input.shrink_to(INPUT);
+            kept.push(scratch);
+        }
+    }
+
+    /// A random number, good enough for an id that only has to be different
+    /// (SplitMix64 from a random start).
+    pub(super) fn lot(&self) -> u64 {
+        let state = self.lots.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.lots.set(state);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn limits(&self) -> Limits {
+        self.shared.routing.load().settings.limits
+    }
+
+    /// This worker's part of the connection limit.
+    fn connections_max(&self) -> usize {
+        self.limits()
+            .connections
+            .div_ceil(self.shared.workers.max(1))
+            .max(1)
+    }
+
+    fn is_full(&self) -> bool {
+        self.connections.borrow().len() >= self.connections_max()
+    }
+}
+
+/// From the first accept to the last answer.
+async fn live(
+    worker: Rc<Worker>,
+    listeners: Vec<std::net::TcpListener>,
+    mut drain: watch::Receiver<Drain>,
+) -> io::Result<()> {
+    let mut accepting: Vec<(Rc<TcpListener>, JoinHandle<()>)> = Vec::new();
+    for listener in listeners {
+        let listener = Rc::new(TcpListener::from_std(listener)?);
+        let task = accept(worker.clone(), listener.clone());
+        accepting.push((listener, tokio::task::spawn_local(task)));
+    }
+    let sweeping = tokio::task::spawn_local(sweep(worker.clone()));
+    // A sender that is gone cannot tell us to stop any more: stop.
+    let now = matches!(
+        drain.wait_for(|drain| *drain != Drain::No).await.as_deref(),
+        Ok(Drain::Now)
+    );
+    worker.draining.set(true);
+    for (listener, task) in accepting {
+        task.abort();
+        // Its task must let go of the listener before we can have it.
+        drop(task.await);
+        empty_queue(&worker, listener);
+    }
+    let hurry = async {
+        if drain.wait_for(|drain| *drain == Drain::Now).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    if !now {
+        tokio::select! {
+            () = finish(&worker) => {}
+            () = hurry => {}
+        }
+    }
+    sweeping.abort();
+    Ok(())
+}
+
+/// Takes connections for as long as there is room for them.
+async fn accept(worker: Rc<Worker>, listener: Rc<TcpListener>) {
+    loop {
+        while worker.is_full() {
+            // The rest waits in the kernel's queue.
+            worker.ended.notified().await;
+        }
+        match listener.accept().await {
+            Ok((stream, peer)) => admit(&worker, stream, peer),
+            Err(error) if is_the_client_s(&error) => {}
+            Err(error) => {
+                tracing::error!(
+                    %error,
+                    "No connection can be taken; raise the descriptor limit (LimitNOFILE) or lower limits.connections."
+                );
+                tokio::time::sleep(BREATH).await;
+            }
+        }
+    }
+}
+
+/// It hung up while it waited; the next one need not wait for that.
+fn is_the_client_s(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+    )
+}
+
+/// Takes what waits in the accept queue, then closes the port.
+fn empty_queue(worker: &Rc<Worker>, listener: Rc<TcpListener>) {
+    let Some(listener) = Rc::into_inner(listener) else {
+        return;
+    };
+    // The system's own accept, because tokio's knows only what it has polled.
+    let Ok(listener) = listener.into_std() else {
+        return;
+    };
+    while let Ok((stream, peer)) = listener.accept() {
+        if stream.set_nonblocking(true).is_ok()
+            && let Ok(stream) = TcpStream::from_std(stream)
+        {
+            admit(worker, stream, peer);
+        }
+    }
+}
+
+/// Waits until every connection has ended, or the time for it is over.
+async fn finish(worker: &Rc<Worker>) {
+    let deadline = clock::tick() + worker.limits().drain_timeout;
+    let all_ended = async {
+        while !worker.connections.borrow().is_empty() {
+            worker.ended.notified().await;
+        }
+    };
+    let last_call = async {
+        tokio::time::sleep(LAST_CALL).await;
+        for conn in worker.connections.borrow().values() {
+            conn.close();
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = all_ended => {}
+        () = last_call => {}
+        () = tokio::time::sleep_until(clock::instant(deadline)) => {
+            let cut = worker.connections.borrow().len();
+            tracing::warn!(cut, "Requests were still running when the time to finish them was over.");
+        }
+    }
+}
+
+/// Begins a connection.
+fn admit(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
+    // Without it a small answer waits for the acknowledgement of the last one.
+    // If the kernel will not, answers are late but right.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY was refused.");
+    }
+    let id = worker.accepted.get();
+    worker.accepted.set(id + 1);
+    let now = clock::tick();
+    let conn = Conn::new(peer.ip(), now);
+    worker.connections.borrow_mut().insert(id, conn.clone());
+    let wire = Wire::new(stream, conn.clone(), worker.limits(), now);
+    tokio::task::spawn_local(serve(worker.clone(), conn, wire, id));
+}
+
+/// A connection's life. A panic ends it and nothing else.
+async fn serve(worker: Rc<Worker>, conn: Rc<Conn>, wire: Wire, id: u64) {
+    let life = converse(worker.clone(), conn, wire);
+    if AssertUnwindSafe(life).catch_unwind().await.is_err() {
+        tracing::error!("A request made us panic; its connection is closed. Please report it.");
+        worker.note(Observation::Refused { status: 500 });
+    }
+    worker.connections.borrow_mut().remove(&id);
+    worker.ended.notify_waiters();
+}
+
+async fn converse(worker: Rc<Worker>, conn: Rc<Conn>, wire: Wire) {
+    let service = {
+        let (worker, conn) = (worker.clone(), conn.clone());
+        service_fn(move |request| request::serve(worker.clone(), conn.clone(), request))
+    };
+    let mut http = pin!(worker.http.serve_connection(TokioIo::new(wire), service));
+    let mut told = false;
+    let ended = poll_fn(|cx| {
+        if !told {
+            if conn.closing.get() {
+                told = true;
+                // What has come already is still answered.
+                if let Poll::Ready(ended) = http.as_mut().poll(cx) {
+                    return Poll::Ready(ended);
+                }
+                http.as_mut().graceful_shutdown();
+            } else if conn.waker.borrow().is_none() {
+                conn.waker.replace(Some(cx.waker().clone()));
+            }
+        }
+        http.as_mut().poll(cx)
+    })
+    .await;
+    if let Err(error) = ended {
+        // The client's doing, nearly always: it hung up, or sent no HTTP. Those
+        // that hyper refused by itself never came to `request`.
+        if error.is_parse() {
+            let status = if error.is_parse_too_large() { 431 } else { 400 };
+            worker.note(Observation::Refused { status });
+        }
+        tracing::debug!(%error, "A connection ended early.");
+    }
+}
+
+/// Closes connections to backends that nobody has needed for a while.
+async fn sweep(worker: Rc<Worker>) {
+    let mut every = tokio::time::interval_at(start(), SWEEP);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        every.tick().await;
+        let now = clock::tick();
+        worker.pools.legacy.sweep(now);
+        worker.pools.new.sweep(now);
+    }
+}
+
+fn start() -> Instant {
+    clock::instant(clock::tick() + SWEEP)
+}
