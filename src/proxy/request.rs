@@ -121,14 +121,13 @@ async fn answer(
         subject: subject.as_ref(),
     };
     let deadline = ready + route.timeout;
-    let forwarded = tokio::time::timeout_at(
-        clock::instant(deadline),
-        forward(&errand, seat, &mut account),
-    )
-    .await
-    .unwrap_or_else(|_| Err(Failure::timeout()));
+    let forwarded = conn
+        .within(deadline, forward(&errand, seat, ready, &mut account))
+        .await
+        .unwrap_or_else(|| Err(Failure::timeout()));
     let response = match forwarded {
         Ok(delivery) => {
+            conn.answered.set(delivery.at);
             let verdict = Verdict {
                 protocol: route.protocol,
                 kind: webhook.kind,
@@ -140,6 +139,7 @@ async fn answer(
         }
         Err(failure) => {
             account.fail(failure.cause);
+            conn.answered.set(clock::tick());
             tracing::debug!(
                 cause = failure.cause.name(),
                 retry_safe = failure.retry_safe,
@@ -149,7 +149,6 @@ async fn answer(
             no_answer(failure.cause)
         }
     };
-    conn.answered.set(clock::tick());
     Ok(response)
 }
 
@@ -178,6 +177,7 @@ struct Delivery {
 async fn forward(
     errand: &Errand<'_>,
     mut seat: Seat,
+    ready: Tick,
     account: &mut Account,
 ) -> Result<Delivery, Failure> {
     let Errand {
@@ -191,7 +191,7 @@ async fn forward(
         let to = &settings.backends[backend];
         let pool = &worker.pools[backend];
         let waiting = if used_ones {
-            pool.take(to, clock::tick())
+            pool.take(to, ready)
         } else {
             None
         };
