@@ -9,6 +9,7 @@
 pub mod model;
 
 // -- ring 2: knowing (pure; time is an argument) --------------------------------
+pub mod calls;
 pub mod document;
 pub mod measure;
 pub mod protocol;
@@ -21,6 +22,7 @@ pub mod engine;
 
 // -- ring 4: services ---------------------------------------------------------------
 pub mod clock;
+pub mod table;
 pub mod tally;
 
 // -- ring 5: adapters (they do not know each other) -----------------------------------

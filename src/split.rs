@@ -4,7 +4,12 @@
 //! under the same snapshot always lands on the same side, and raising the
 //! percentage never takes a tenant back from new.
 
+mod decide;
+mod hash;
 pub mod tenants;
+
+pub use decide::{Asked, Explanation, Step};
+pub use hash::Bucket;
 
 use std::collections::HashSet;
 

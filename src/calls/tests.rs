@@ -1,0 +1,366 @@
+use super::*;
+use crate::measure::CallEnd;
+use crate::model::Percentage;
+use crate::protocol::{Final, FinalStatus, HungUp, Keys};
+use crate::split::{By, Hash, Scheme};
+
+const SHORT: Duration = Duration::from_secs(5);
+const NOW: Tick = Tick::from_secs(10_000);
+const SUBJECT: Subject<'_> = Subject {
+    tenant: Tenant::Known("clinic"),
+    call: "CA1",
+    caller: None,
+};
+
+fn split(generation: u64, percent: f64) -> Split {
+    Split {
+        generation,
+        latched: false,
+        enabled: true,
+        percentage: Percentage::new(percent).unwrap(),
+        enabled_tenants: [].into(),
+        disabled_tenants: [].into(),
+        scheme: Scheme {
+            by: By::Tenant,
+            hash: Hash::Java31,
+        },
+    }
+}
+
+fn latched(generation: u64) -> Split {
+    Split {
+        latched: true,
+        ..split(generation, 100.0)
+    }
+}
+
+fn event(kind: EventKind) -> CallEvent<'static> {
+    CallEvent {
+        call: "CA1".into(),
+        alias: None,
+        parent: None,
+        keys: Keys::default(),
+        kind,
+        outbound: false,
+        speech: None,
+        ambiguous: false,
+    }
+}
+
+fn after(secs: u64) -> Tick {
+    NOW + Duration::from_secs(secs)
+}
+
+/// A call of that kind of first webhook, on new.
+fn call(kind: EventKind) -> Call {
+    let first = first(&event(kind), &SUBJECT, &split(1, 100.0), None, NOW);
+    first.call.expect("a call begins")
+}
+
+fn over(status: FinalStatus, by: Option<HungUp>, duration_s: Option<u32>) -> Final {
+    Final {
+        status,
+        by,
+        duration_s,
+    }
+}
+
+const RINGS: EventKind = EventKind::Progress { answered: false };
+const SERVES: Does = Does {
+    serves: true,
+    ends: false,
+};
+const ENDS: Does = Does {
+    serves: false,
+    ends: true,
+};
+const GOES_ON: Does = Does {
+    serves: false,
+    ends: false,
+};
+
+#[test]
+fn an_entry_is_forty_bytes() {
+    assert_eq!(size_of::<Call>(), 40);
+}
+
+#[test]
+fn the_first_webhook_decides_where_and_why() {
+    use Because::{Hashed, Latched, Late, Orphan};
+    let last = EventKind::Final(over(FinalStatus::Completed, None, None));
+    for (kind, because, latched_because, begins) in [
+        (EventKind::Start, Hashed, Latched, true),
+        (EventKind::Step, Orphan, Latched, true),
+        (RINGS, Hashed, Latched, true),
+        (last, Late, Late, false),
+        (EventKind::Report, Late, Late, false),
+    ] {
+        let open = first(&event(kind), &SUBJECT, &split(1, 100.0), None, NOW);
+        assert_eq!(open.placement.backend, Backend::New, "{kind:?}");
+        assert_eq!(open.placement.because, because, "{kind:?}");
+        assert_eq!(open.call.is_some(), begins, "{kind:?}");
+        let shut = first(&event(kind), &SUBJECT, &latched(2), None, NOW);
+        assert_eq!(shut.placement.backend, Backend::Legacy, "{kind:?}");
+        assert_eq!(shut.placement.because, latched_because, "{kind:?}");
+    }
+}
+
+#[test]
+fn a_leg_follows_its_call_even_while_latched() {
+    let parent = call(EventKind::Start);
+    let mut leg = event(RINGS);
+    leg.parent = Some("CA0".into());
+    let first = first(&leg, &SUBJECT, &latched(2), Some(&parent), NOW);
+    assert_eq!(first.placement.backend, Backend::New);
+    assert_eq!(first.placement.because, Because::Inherited);
+    let mut leg = first.call.unwrap();
+    assert!(leg.flags().has(Flags::LEG) && !leg.is_active());
+    assert_eq!(leg.tenant(), parent.tenant());
+    assert!(!leg.drop_provisional(), "it belongs where its call is");
+    assert_eq!(leg.start(&SUBJECT, &latched(3)), None);
+    assert_eq!(leg.backend(), Backend::New);
+}
+
+#[test]
+fn a_pin_made_by_an_event_is_provisional_until_a_voice_webhook_leaves() {
+    let mut ringing = call(RINGS);
+    assert!(ringing.flags().has(Flags::PROVISIONAL));
+    ringing.step(EventKind::Start, &SUBJECT, after(1));
+    assert!(ringing.flags().has(Flags::PROVISIONAL), "not sent yet");
+    assert_eq!(ringing.start(&SUBJECT, &split(1, 100.0)), None);
+    assert!(!ringing.flags().has(Flags::PROVISIONAL));
+    assert!(!ringing.drop_provisional(), "a started call stays");
+    assert!(!call(EventKind::Start).flags().has(Flags::PROVISIONAL));
+}
+
+#[test]
+fn a_reversal_takes_a_provisional_call_back_to_legacy() {
+    let mut ringing = call(RINGS);
+    assert!(ringing.drop_provisional());
+    assert_eq!(ringing.backend(), Backend::Legacy);
+    assert_eq!(ringing.because(), Because::Latched);
+    assert!(!ringing.drop_provisional(), "once");
+}
+
+#[test]
+fn a_latch_between_placing_and_starting_places_the_call_anew() {
+    let mut waiting = call(EventKind::Start);
+    let anew = waiting.start(&SUBJECT, &latched(2)).unwrap();
+    assert_eq!(anew.because, Because::Latched);
+    assert_eq!(waiting.backend(), Backend::Legacy);
+    assert_eq!(waiting.generation(), 2);
+}
+
+#[test]
+fn a_started_call_is_never_placed_again() {
+    let mut running = call(EventKind::Start);
+    running.start(&SUBJECT, &split(1, 100.0));
+    assert_eq!(running.start(&SUBJECT, &latched(2)), None);
+    assert_eq!(running.backend(), Backend::New);
+}
+
+#[test]
+fn an_orphan_placed_anew_is_still_an_orphan() {
+    let mut orphan = call(EventKind::Step);
+    let anew = orphan.start(&SUBJECT, &split(2, 0.0)).unwrap();
+    assert_eq!(anew.backend, Backend::Legacy);
+    assert_eq!(anew.because, Because::Orphan);
+}
+
+#[test]
+fn a_looping_caller_is_one_voice_a_minute() {
+    let mut call = call(EventKind::Start);
+    let mut voices = 0;
+    for second in 0..120 {
+        let voice = call.heard(Some(false), GOES_ON, false, after(second));
+        voices += u32::from(voice.is_some());
+    }
+    assert_eq!(voices, 2, "two minutes, two good voices");
+}
+
+#[test]
+fn a_good_and_a_failed_voice_in_one_minute_both_count() {
+    let mut call = call(EventKind::Start);
+    let good = call.heard(Some(false), GOES_ON, false, after(1)).unwrap();
+    assert_eq!((good.previous, good.previous_failed), (None, None));
+    assert_eq!(good.tenant, TenantKey::new("clinic"));
+    let failed = call.heard(Some(true), GOES_ON, false, after(2)).unwrap();
+    assert!(failed.failed);
+    assert_eq!(
+        (failed.previous, failed.previous_failed),
+        (Some(after(1)), None)
+    );
+    assert_eq!(call.heard(Some(true), GOES_ON, false, after(59)), None);
+    let next = call.heard(Some(true), GOES_ON, false, after(60)).unwrap();
+    assert_eq!(
+        (next.previous, next.previous_failed),
+        (Some(after(2)), Some(after(2)))
+    );
+}
+
+#[test]
+fn an_event_is_no_voice_but_can_reach_a_served_path() {
+    let mut call = call(EventKind::Start);
+    assert_eq!(call.heard(None, SERVES, false, NOW), None);
+    assert!(!call.flags().has(Flags::SERVED));
+    assert_eq!(call.heard(None, GOES_ON, true, NOW), None);
+    assert!(call.flags().has(Flags::SERVED));
+}
+
+#[test]
+fn how_an_inbound_call_ended() {
+    use FinalStatus::{Canceled, Completed, Failed, NotReached};
+    let caller = Some(HungUp::Caller);
+    let callee = Some(HungUp::Callee);
+    for (does, status, by, lasted, expected) in [
+        (GOES_ON, Completed, caller, 5, CallEnd::Abandoned),
+        (GOES_ON, Completed, caller, 4, CallEnd::Short),
+        (SERVES, Completed, caller, 4, CallEnd::Served),
+        (SERVES, Completed, caller, 60, CallEnd::Served),
+        (GOES_ON, Completed, callee, 60, CallEnd::Served),
+        (ENDS, Completed, caller, 60, CallEnd::Abandoned),
+        (ENDS, Completed, None, 60, CallEnd::Served),
+        (SERVES, Completed, None, 60, CallEnd::Served),
+        (GOES_ON, Completed, None, 60, CallEnd::Unknown),
+        (GOES_ON, Canceled, None, 5, CallEnd::Abandoned),
+        (GOES_ON, Canceled, None, 4, CallEnd::Short),
+        (GOES_ON, NotReached, None, 60, CallEnd::Unknown),
+        (SERVES, Failed, caller, 60, CallEnd::Failed),
+    ] {
+        let mut told = call(EventKind::Start);
+        told.heard(Some(false), does, false, NOW);
+        let mut untold = told;
+        let case = format!("{does:?} {status:?} {by:?} {lasted} s");
+
+        let end = told.end(&over(status, by, Some(lasted)), SHORT, after(100));
+        let end = end.expect("a call ends once");
+        assert_eq!(end.end, expected, "{case}");
+        assert_eq!((end.began, end.at), (NOW, after(100)), "{case}");
+        assert_eq!(end.duration_s, Some(lasted), "{case}");
+        assert!(end.counts, "{case}");
+
+        let at = after(u64::from(lasted));
+        let end = untold.end(&over(status, by, None), SHORT, at).unwrap();
+        assert_eq!(end.end, expected, "by our own clock: {case}");
+    }
+}
+
+#[test]
+fn how_an_outbound_call_ended() {
+    use FinalStatus::{Canceled, Completed};
+    for (status, by, expected) in [
+        (Completed, Some(HungUp::Caller), CallEnd::Served),
+        (Completed, Some(HungUp::Callee), CallEnd::Abandoned),
+        (Canceled, None, CallEnd::Unknown),
+    ] {
+        let mut event = event(EventKind::Start);
+        event.outbound = true;
+        let first = first(&event, &SUBJECT, &split(1, 100.0), None, NOW);
+        let mut call = first.call.unwrap();
+        let end = call.end(&over(status, by, Some(60)), SHORT, after(60));
+        let end = end.unwrap();
+        assert_eq!(end.end, expected, "{status:?} {by:?}");
+        assert!(!end.counts, "an outbound call is in no end measure");
+    }
+}
+
+#[test]
+fn a_document_that_failed_does_not_end_the_call() {
+    let mut call = call(EventKind::Start);
+    call.heard(Some(true), ENDS, false, NOW);
+    let end = call.end(&over(FinalStatus::Completed, None, None), SHORT, after(60));
+    assert_eq!(end.map(|end| end.end), Some(CallEnd::Unknown));
+}
+
+#[test]
+fn a_document_that_goes_on_takes_back_the_one_that_ended() {
+    let mut call = call(EventKind::Start);
+    call.heard(Some(false), ENDS, false, NOW);
+    call.heard(Some(false), GOES_ON, false, after(1));
+    let end = call.end(&over(FinalStatus::Completed, None, None), SHORT, after(60));
+    assert_eq!(end.map(|end| end.end), Some(CallEnd::Unknown));
+}
+
+#[test]
+fn a_call_ends_once_and_a_leg_never() {
+    let last = over(FinalStatus::Completed, None, None);
+    let mut call = call(EventKind::Start);
+    assert!(call.end(&last, SHORT, after(1)).is_some());
+    assert_eq!(call.end(&last, SHORT, after(2)), None);
+    let mut leg = event(RINGS);
+    leg.parent = Some("CA0".into());
+    let first = first(&leg, &SUBJECT, &split(1, 100.0), None, NOW);
+    let mut leg = first.call.unwrap();
+    assert_eq!(leg.end(&last, SHORT, after(1)), None);
+    assert!(leg.has_ended());
+}
+
+#[test]
+fn a_duration_nobody_told_runs_from_the_answer() {
+    let mut call = call(RINGS);
+    call.step(EventKind::Progress { answered: true }, &SUBJECT, after(10));
+    call.step(EventKind::Progress { answered: true }, &SUBJECT, after(20));
+    let last = over(FinalStatus::Completed, None, None);
+    let end = call.end(&last, SHORT, after(70)).unwrap();
+    assert_eq!(end.duration_s, Some(60));
+}
+
+#[test]
+fn a_call_silent_for_four_hours_is_given_up() {
+    let mut call = call(EventKind::Start);
+    call.step(EventKind::Step, &SUBJECT, after(100));
+    assert_eq!(call.fate(after(100 + 4 * 3600 - 1)), Fate::Stays);
+    let Fate::Expired(Some(ended)) = call.fate(after(100 + 4 * 3600)) else {
+        panic!("four hours have passed");
+    };
+    assert_eq!(ended.end, CallEnd::Expired);
+    assert_eq!(ended.began, NOW);
+}
+
+#[test]
+fn an_ended_call_is_remembered_for_half_an_hour_whatever_comes() {
+    let mut call = call(EventKind::Start);
+    let last = over(FinalStatus::Completed, None, None);
+    call.end(&last, SHORT, after(0));
+    call.step(EventKind::Report, &SUBJECT, after(1700));
+    assert_eq!(call.fate(after(1799)), Fate::Stays);
+    assert_eq!(call.fate(after(1800)), Fate::Forgotten);
+}
+
+#[test]
+fn a_change_and_every_hour_of_a_call_are_worth_saving() {
+    let mut call = call(EventKind::Start);
+    let saved = call;
+    call.step(EventKind::Step, &SUBJECT, after(3599));
+    assert!(!call.outdates(&saved), "only a moment moved");
+    call.step(EventKind::Step, &SUBJECT, after(3601));
+    assert!(call.outdates(&saved), "a restart would think it silent");
+    let saved = call;
+    call.heard(Some(false), SERVES, false, after(3602));
+    assert!(call.outdates(&saved), "served now");
+}
+
+#[test]
+fn the_tenant_is_learnt_from_the_first_webhook_that_tells() {
+    let nobody = Subject {
+        tenant: Tenant::Missing,
+        ..SUBJECT
+    };
+    let first = first(&event(RINGS), &nobody, &split(1, 0.0), None, NOW);
+    let mut call = first.call.unwrap();
+    assert_eq!(call.tenant(), TenantKey::NONE);
+    call.step(EventKind::Start, &SUBJECT, after(1));
+    assert_eq!(call.tenant(), TenantKey::new("clinic"));
+}
+
+#[test]
+fn what_is_kept_over_a_restart_comes_back() {
+    let mut call = call(EventKind::Start);
+    call.start(&SUBJECT, &split(1, 100.0));
+    call.heard(Some(false), SERVES, false, after(1));
+    let back = Call::restored(call.pin());
+    assert_eq!(back.pin(), call.pin());
+    assert_eq!(back.backend(), Backend::New);
+    assert!(back.flags().has(Flags::STARTED.with(Flags::SERVED)));
+    assert!(!back.has_ended());
+}

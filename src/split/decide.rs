@@ -1,0 +1,387 @@
+//! The questions a placement asks, in their order, written once: requests take
+//! the answer, `switchback explain` takes the whole conversation.
+
+use super::{Because, Bucket, By, Placement, Split, Subject, Tenant};
+use crate::model::Backend;
+
+/// Why a call would go where it would go, for `switchback explain`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// Where, and because.
+    pub placement: Placement,
+    /// Where the id fell, if it came to hashing; told also when a list decided.
+    pub bucket: Option<Bucket>,
+    /// The questions asked, in order; the last one decided.
+    pub steps: Vec<Step>,
+}
+
+/// One question and its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// What was asked.
+    pub asked: Asked,
+    /// The answer.
+    pub yes: bool,
+}
+
+/// What a placement asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Is a reversal or a total rollback in force?
+    Latched,
+    /// Is the split switched on?
+    Enabled,
+    /// Is there a tenant directory that does not list the key?
+    Unlisted,
+    /// Is the tenant in `disabled_tenants`?
+    OnDisabledList,
+    /// Is the tenant in `enabled_tenants`?
+    OnEnabledList,
+    /// Does the webhook tell what `by` wants to hash?
+    HasId,
+    /// Is the bucket below the percentage?
+    BelowPercentage,
+}
+
+impl Asked {
+    /// The question in words, without a question mark.
+    pub const fn question(self) -> &'static str {
+        match self {
+            Self::Latched => "a reversal or total rollback is in force",
+            Self::Enabled => "the split is enabled",
+            Self::Unlisted => "the tenant directory does not list the key",
+            Self::OnDisabledList => "the tenant is in disabled_tenants",
+            Self::OnEnabledList => "the tenant is in enabled_tenants",
+            Self::HasId => "the webhook names what is hashed",
+            Self::BelowPercentage => "the bucket is below the percentage",
+        }
+    }
+}
+
+impl Split {
+    /// Where a new call goes. A function of the snapshot and the subject alone;
+    /// allocates nothing.
+    pub fn place(&self, subject: &Subject<'_>) -> Placement {
+        self.decide(subject, |_| ())
+    }
+
+    /// The same decision with every question asked on the way.
+    pub fn explain(&self, subject: &Subject<'_>) -> Explanation {
+        let mut steps = Vec::new();
+        let placement = self.decide(subject, |step| steps.push(step));
+        Explanation {
+            placement,
+            bucket: self.id(subject).map(|id| self.scheme.hash.bucket(id)),
+            steps,
+        }
+    }
+
+    fn decide(&self, subject: &Subject<'_>, mut note: impl FnMut(Step)) -> Placement {
+        let mut ask = |asked, yes| {
+            note(Step { asked, yes });
+            yes
+        };
+        if ask(Asked::Latched, self.latched) {
+            return Placement::legacy(Because::Latched);
+        }
+        if !ask(Asked::Enabled, self.enabled) {
+            return Placement::legacy(Because::Off);
+        }
+        if ask(Asked::Unlisted, subject.tenant == Tenant::Unlisted) {
+            return Placement::legacy(Because::Unlisted);
+        }
+        if let Tenant::Known(tenant) = subject.tenant {
+            if ask(
+                Asked::OnDisabledList,
+                self.disabled_tenants.contains(tenant),
+            ) {
+                return Placement::legacy(Because::Disabled);
+            }
+            if ask(Asked::OnEnabledList, self.enabled_tenants.contains(tenant)) {
+                return Placement {
+                    backend: Backend::New,
+                    because: Because::Enabled,
+                };
+            }
+        }
+        let id = self.id(subject);
+        ask(Asked::HasId, id.is_some());
+        let Some(id) = id else {
+            return Placement::legacy(Because::Unplaced);
+        };
+        let below = self.scheme.hash.bucket(id).is_below(self.percentage);
+        Placement {
+            backend: if ask(Asked::BelowPercentage, below) {
+                Backend::New
+            } else {
+                Backend::Legacy
+            },
+            because: Because::Hashed,
+        }
+    }
+
+    /// What is hashed, if the webhook tells.
+    fn id<'a>(&self, subject: &Subject<'a>) -> Option<&'a str> {
+        match (self.scheme.by, subject.tenant) {
+            (By::Tenant, Tenant::Known(tenant)) => Some(tenant),
+            (By::Tenant, Tenant::Unlisted | Tenant::Missing) => None,
+            (By::Call, _) => Some(subject.call),
+            (By::Caller, _) => subject.caller,
+        }
+    }
+}
+
+impl Placement {
+    /// A placement on legacy.
+    pub const fn legacy(because: Because) -> Self {
+        Self {
+            backend: Backend::Legacy,
+            because,
+        }
+    }
+}
+
+impl Because {
+    /// Every reason, for metrics that exist from the start. The order is part of
+    /// the format of saved pins: new ones go last.
+    pub const ALL: [Self; 13] = [
+        Self::Pinned,
+        Self::Inherited,
+        Self::Claimed,
+        Self::Latched,
+        Self::Off,
+        Self::Disabled,
+        Self::Enabled,
+        Self::Hashed,
+        Self::Unlisted,
+        Self::Unplaced,
+        Self::Late,
+        Self::Orphan,
+        Self::Unrecognized,
+    ];
+
+    /// The word for it in metrics, API and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pinned => "pinned",
+            Self::Inherited => "inherited",
+            Self::Claimed => "claimed",
+            Self::Latched => "latched",
+            Self::Off => "off",
+            Self::Disabled => "disabled",
+            Self::Enabled => "enabled",
+            Self::Hashed => "hashed",
+            Self::Unlisted => "unlisted",
+            Self::Unplaced => "unplaced",
+            Self::Late => "late",
+            Self::Orphan => "orphan",
+            Self::Unrecognized => "unrecognized",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::Percentage;
+    use crate::split::{Hash, Scheme};
+
+    fn at(percent: f64) -> Split {
+        Split {
+            generation: 1,
+            latched: false,
+            enabled: true,
+            percentage: Percentage::new(percent).unwrap(),
+            enabled_tenants: ["friend", "both"].map(Into::into).into(),
+            disabled_tenants: ["hurt", "both"].map(Into::into).into(),
+            scheme: Scheme {
+                by: By::Tenant,
+                hash: Hash::Java31,
+            },
+        }
+    }
+
+    fn of(tenant: Tenant<'_>) -> Subject<'_> {
+        Subject {
+            tenant,
+            call: "CA1",
+            caller: None,
+        }
+    }
+
+    fn placed(split: &Split, tenant: Tenant<'_>) -> (Backend, Because) {
+        let placement = split.place(&of(tenant));
+        (placement.backend, placement.because)
+    }
+
+    const FRIEND: Tenant<'_> = Tenant::Known("friend");
+
+    #[test]
+    fn a_latch_stands_above_everything() {
+        let split = Split {
+            latched: true,
+            ..at(100.0)
+        };
+        for tenant in [FRIEND, Tenant::Unlisted, Tenant::Missing] {
+            assert_eq!(
+                placed(&split, tenant),
+                (Backend::Legacy, Because::Latched),
+                "{tenant:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn off_stands_above_the_lists() {
+        let split = Split {
+            enabled: false,
+            ..at(100.0)
+        };
+        assert_eq!(placed(&split, FRIEND), (Backend::Legacy, Because::Off));
+    }
+
+    #[test]
+    fn the_disabled_list_stands_above_the_enabled_list_above_the_percentage() {
+        let all = at(100.0);
+        let none = at(0.0);
+        let (legacy, new) = (Backend::Legacy, Backend::New);
+        assert_eq!(
+            placed(&all, Tenant::Known("both")),
+            (legacy, Because::Disabled)
+        );
+        assert_eq!(
+            placed(&all, Tenant::Known("hurt")),
+            (legacy, Because::Disabled)
+        );
+        assert_eq!(placed(&none, FRIEND), (new, Because::Enabled));
+        assert_eq!(
+            placed(&none, Tenant::Known("other")),
+            (legacy, Because::Hashed)
+        );
+        assert_eq!(placed(&all, Tenant::Known("other")), (new, Because::Hashed));
+    }
+
+    #[test]
+    fn an_unlisted_key_goes_to_legacy_whatever_is_hashed() {
+        for by in [By::Tenant, By::Call, By::Caller] {
+            let mut split = at(100.0);
+            split.scheme.by = by;
+            assert_eq!(
+                placed(&split, Tenant::Unlisted),
+                (Backend::Legacy, Because::Unlisted)
+            );
+        }
+    }
+
+    #[test]
+    fn a_call_with_nothing_to_hash_goes_to_legacy() {
+        let mut split = at(100.0);
+        let unplaced = (Backend::Legacy, Because::Unplaced);
+        assert_eq!(placed(&split, Tenant::Missing), unplaced);
+        split.scheme.by = By::Caller;
+        assert_eq!(placed(&split, Tenant::Known("other")), unplaced);
+        split.scheme.by = By::Call;
+        assert_eq!(
+            placed(&split, Tenant::Missing),
+            (Backend::New, Because::Hashed),
+            "each call has an id of its own"
+        );
+    }
+
+    #[test]
+    fn tenant_1_falls_into_bucket_6() {
+        assert_eq!(
+            placed(&at(6.0), Tenant::Known("tenant-1")).0,
+            Backend::Legacy
+        );
+        assert_eq!(placed(&at(7.0), Tenant::Known("tenant-1")).0, Backend::New);
+    }
+
+    #[test]
+    fn an_explanation_ends_with_the_question_that_decided() {
+        let told = at(10.0).explain(&of(Tenant::Known("tenant-1")));
+        assert_eq!(told.bucket.map(|bucket| bucket.number), Some(6));
+        assert_eq!(
+            told.steps.last(),
+            Some(&Step {
+                asked: Asked::BelowPercentage,
+                yes: true
+            })
+        );
+        let told = at(10.0).explain(&of(Tenant::Known("hurt")));
+        assert_eq!(
+            told.steps.last().map(|step| step.asked),
+            Some(Asked::OnDisabledList)
+        );
+        assert!(told.bucket.is_some(), "what it would be without the list");
+    }
+
+    #[test]
+    fn ten_thousand_tenants_spread_evenly() {
+        for hash in [
+            Hash::Xxh3 {
+                salt: "ivr-2026".into(),
+            },
+            Hash::Java31,
+        ] {
+            let mut split = at(25.0);
+            split.scheme.hash = hash;
+            let on_new = (0..10_000)
+                .filter(|n| {
+                    let tenant = format!("tenant-{n}");
+                    placed(&split, Tenant::Known(&tenant)).0 == Backend::New
+                })
+                .count();
+            // Five standard deviations of a fair draw: 5·sqrt(10000·¼·¾) = 217.
+            assert!(
+                (2283..=2717).contains(&on_new),
+                "{on_new} with {:?}",
+                split.scheme
+            );
+        }
+    }
+
+    #[test]
+    fn names_are_distinct() {
+        let names: std::collections::HashSet<_> = Because::ALL.map(Because::name).into();
+        assert_eq!(names.len(), Because::ALL.len());
+    }
+
+    proptest! {
+        #[test]
+        fn raising_the_percentage_never_takes_a_tenant_back(
+            tenant in ".{0,24}", low in 0_u16..=10_000, high in 0_u16..=10_000, java in any::<bool>(),
+        ) {
+            let (low, high) = (low.min(high), low.max(high));
+            let mut split = at(0.0);
+            if !java {
+                split.scheme.hash = Hash::Xxh3 { salt: "s".into() };
+            }
+            split.percentage = Percentage::from_basis_points(low).unwrap();
+            let before = placed(&split, Tenant::Known(&tenant)).0;
+            split.percentage = Percentage::from_basis_points(high).unwrap();
+            let after = placed(&split, Tenant::Known(&tenant)).0;
+            prop_assert!(after >= before, "{before} became {after}");
+        }
+
+        #[test]
+        fn an_explanation_never_contradicts_the_placement(
+            tenant in "friend|hurt|both|[a-z]{1,8}", percent in 0_u16..=100,
+            latched in any::<bool>(), enabled in any::<bool>(), kind in 0..3,
+        ) {
+            let mut split = at(f64::from(percent));
+            split.latched = latched;
+            split.enabled = enabled;
+            let tenant = match kind {
+                0 => Tenant::Missing,
+                1 => Tenant::Unlisted,
+                _ => Tenant::Known(&tenant),
+            };
+            let told = split.explain(&of(tenant));
+            prop_assert_eq!(told.placement, split.place(&of(tenant)));
+            prop_assert!(!told.steps.is_empty());
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! What the table hands out, and how it hashes.
+
+use std::hash::{BuildHasher, Hasher};
+
+use crate::calls::{Call, Flags};
+use crate::model::{Backend, CallKey, Tick};
+use crate::split::{Because, Placement};
+
+/// One request's place: where it goes, and what it is to its call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seat {
+    /// The call; None where none begins with this webhook.
+    pub key: Option<CallKey>,
+    /// Where the request goes, and because.
+    pub placement: Placement,
+    /// A call is seen for the first time and is pinned now. Not set for legs.
+    pub begins: bool,
+    /// This would be the first voice webhook of the call that leaves for a
+    /// backend: pass the seat to [`super::Table::start`] just before it does.
+    pub starting: bool,
+    /// Routing generation under which the call was placed.
+    pub generation: u64,
+    pub(super) flags: Flags,
+}
+
+impl Seat {
+    /// A webhook that begins no call.
+    pub(super) const fn passing(placement: Placement, generation: u64) -> Self {
+        Self {
+            key: None,
+            placement,
+            begins: false,
+            starting: false,
+            generation,
+            flags: Flags::NONE,
+        }
+    }
+
+    /// The first webhook of a call.
+    pub(super) fn first(key: CallKey, call: &Call, waits: bool) -> Self {
+        Self {
+            key: Some(key),
+            placement: Placement {
+                backend: call.backend(),
+                because: call.because(),
+            },
+            begins: !call.flags().has(Flags::LEG),
+            starting: waits,
+            generation: call.generation(),
+            flags: call.flags(),
+        }
+    }
+
+    /// A webhook of a call that has its backend.
+    pub(super) fn known(key: CallKey, call: &Call, waits: bool) -> Self {
+        Self {
+            placement: Placement {
+                backend: call.backend(),
+                because: Because::Pinned,
+            },
+            begins: false,
+            starting: waits && !call.flags().has(Flags::STARTED),
+            ..Self::first(key, call, waits)
+        }
+    }
+
+    /// The first voice webhook of the call leaves, or is not the first after all.
+    pub(super) fn start(&mut self, first: bool, anew: Option<Placement>, call: &Call) {
+        self.starting = first;
+        self.generation = call.generation();
+        if let Some(placement) = anew {
+            self.placement = placement;
+        } else if call.backend() != self.placement.backend {
+            // Another first webhook of the call was placed anew before us.
+            self.placement = Placement {
+                backend: call.backend(),
+                because: Because::Pinned,
+            };
+        }
+    }
+}
+
+/// What is known of a call, for `switchback explain`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct View {
+    /// The table's key.
+    pub key: CallKey,
+    /// Its backend.
+    pub backend: Backend,
+    /// Why it is there.
+    pub because: Because,
+    /// Routing generation under which it was placed.
+    pub generation: u64,
+    /// Pinned by events alone: no voice webhook of it was sent yet.
+    pub provisional: bool,
+    /// A voice webhook of it was sent to its backend.
+    pub started: bool,
+    /// A leg that another call made.
+    pub leg: bool,
+    /// It goes out from the application.
+    pub outbound: bool,
+    /// The caller got what the application wanted to give.
+    pub served: bool,
+    /// When its first webhook came, to a tenth of a second.
+    pub began: Tick,
+    /// When its last webhook came.
+    pub seen: Tick,
+    /// When its end was told, if it was.
+    pub ended: Option<Tick>,
+}
+
+impl View {
+    pub(super) fn new(key: CallKey, call: &Call) -> Self {
+        let has = |flag| call.flags().has(flag);
+        Self {
+            key,
+            backend: call.backend(),
+            because: call.because(),
+            generation: call.generation(),
+            provisional: has(Flags::PROVISIONAL),
+            started: has(Flags::STARTED),
+            leg: has(Flags::LEG),
+            outbound: has(Flags::OUTBOUND),
+            served: has(Flags::SERVED),
+            began: call.began().tick().unwrap_or_default(),
+            seen: call.seen().tick().unwrap_or_default(),
+            ended: call.ended().tick(),
+        }
+    }
+}
+
+/// The map's hasher: a key is a keyed XXH3 already, so it is passed on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Passed;
+
+impl BuildHasher for Passed {
+    type Hasher = PassedOn;
+
+    fn build_hasher(&self) -> PassedOn {
+        PassedOn(0)
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct PassedOn(u64);
+
+impl Hasher for PassedOn {
+    fn write_u64(&mut self, key: u64) {
+        self.0 = key;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // Keys are written by `write_u64`; anything else still hashes somehow.
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
