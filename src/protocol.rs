@@ -1,8 +1,15 @@
 //! What a provider says: from a request to a [`CallEvent`].
 //!
-//! One file for each provider's dialect below; what they have in common, forms
-//! in a query or a body, is read by `protocol/form.rs`. Nothing in here changes
+//! One file for each provider's dialect; what they have in common is in
+//! `protocol/form.rs` (forms in a query or a body), `protocol/fields.rs` (which
+//! fields count) and `protocol/kind.rs` (what kind of webhook it is). Nothing in here changes
 //! a byte of the request, and nothing in it can make us panic.
+
+pub mod fields;
+pub mod form;
+pub mod kind;
+pub mod telnyx_texml;
+pub mod twilio;
 
 use std::borrow::Cow;
 
@@ -109,7 +116,12 @@ pub enum HungUp {
 }
 
 /// Reads a webhook. None: it names no call, so it belongs to no call.
+///
+/// A body is read if it is a form by its content type and not encoded; the query
+/// always. What neither provider documents falls into a kind, never into an error.
 pub fn recognize<'a>(protocol: Protocol, head: &Head<'a>, body: &'a [u8]) -> Option<CallEvent<'a>> {
-    let _ = (protocol, head, body);
-    None
+    match protocol {
+        Protocol::TelnyxTexml => telnyx_texml::recognize(head, body),
+        Protocol::Twilio => twilio::recognize(head, body),
+    }
 }

@@ -1,0 +1,264 @@
+//! Forms, in a query or a body: `application/x-www-form-urlencoded`.
+//!
+//! A webhook is scanned once, and of its twenty fields a handful is wanted; so
+//! fields come out as they were sent, in their order and as often as they came,
+//! and only what is asked for is decoded. Without an escape in it, decoding costs
+//! no allocation either.
+
+use std::borrow::Cow;
+
+use memchr::{memchr, memchr2};
+
+/// The most fields looked at in one form; those behind it are not seen. Providers
+/// send at most a hundred.
+pub const MAX_FIELDS: usize = 512;
+
+/// The longest name that is compared in decoded form, in bytes. No longer name is
+/// wanted by anybody.
+const MAX_NAME: usize = 64;
+
+/// One field as it was sent, nothing decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field<'a> {
+    /// What stands before the first `=`, or everything if there is none.
+    pub name: &'a [u8],
+    /// What stands behind it.
+    pub value: &'a [u8],
+}
+
+/// The fields of a form in order, at most [`MAX_FIELDS`]. Nothing between two
+/// separators is no field.
+pub fn fields(form: &[u8]) -> impl Iterator<Item = Field<'_>> {
+    Pieces { rest: form }
+        .filter(|piece| !piece.is_empty())
+        .take(MAX_FIELDS)
+        .map(|piece| match memchr(b'=', piece) {
+            Some(at) => Field {
+                name: piece.get(..at).unwrap_or_default(),
+                value: piece.get(at + 1..).unwrap_or_default(),
+            },
+            None => Field {
+                name: piece,
+                value: &[],
+            },
+        })
+}
+
+/// The first field of that name, decoded. None if there is none.
+pub fn find<'a>(form: &'a [u8], name: &str) -> Option<Cow<'a, str>> {
+    fields(form)
+        .find(|field| with_name(field.name, |it| it == name.as_bytes()))
+        .map(|field| decode(field.value))
+}
+
+/// Hands a decoded name to `test`, without allocating. A name too long to be
+/// wanted is handed over as it is.
+pub fn with_name<T>(name: &[u8], test: impl FnOnce(&[u8]) -> T) -> T {
+    if memchr2(b'%', b'+', name).is_none() {
+        return test(name);
+    }
+    let mut room = [0; MAX_NAME];
+    let mut length = 0;
+    for byte in (Bytes { rest: name }) {
+        let Some(slot) = room.get_mut(length) else {
+            return test(name);
+        };
+        *slot = byte;
+        length += 1;
+    }
+    test(room.get(..length).unwrap_or_default())
+}
+
+/// A value as text: `+` is a space, `%41` is an `A`. A broken escape stays as it
+/// is, what is not UTF-8 becomes U+FFFD.
+pub fn decode(value: &[u8]) -> Cow<'_, str> {
+    if memchr2(b'%', b'+', value).is_none() {
+        return String::from_utf8_lossy(value);
+    }
+    let mut bytes = Vec::with_capacity(value.len());
+    bytes.extend(Bytes { rest: value });
+    Cow::Owned(match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+    })
+}
+
+/// Do two values mean the same text?
+pub fn is_same(one: &[u8], other: &[u8]) -> bool {
+    one == other || Bytes { rest: one }.eq(Bytes { rest: other })
+}
+
+/// Is it a form by its `Content-Type`?
+pub fn is_form(content_type: Option<&str>) -> bool {
+    let kind = content_type.and_then(|it| it.split(';').next());
+    kind.is_some_and(|it| {
+        it.trim()
+            .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    })
+}
+
+/// What stands between the ampersands.
+struct Pieces<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Pieces<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let at = memchr(b'&', self.rest).unwrap_or(self.rest.len());
+        let (piece, rest) = self.rest.split_at(at);
+        self.rest = rest.get(1..).unwrap_or_default();
+        Some(piece)
+    }
+}
+
+/// The decoded bytes of a name or value.
+struct Bytes<'a> {
+    rest: &'a [u8],
+}
+
+impl Iterator for Bytes<'_> {
+    type Item = u8;
+
+    fn next(&mut self) -> Option<u8> {
+        let (byte, taken) = match *self.rest {
+            [] => return None,
+            [b'+', ..] => (b' ', 1),
+            [b'%', high, low, ..] => match (digit(high), digit(low)) {
+                (Some(high), Some(low)) => (high << 4 | low, 3),
+                _ => (b'%', 1),
+            },
+            [byte, ..] => (byte, 1),
+        };
+        self.rest = self.rest.get(taken..).unwrap_or_default();
+        Some(byte)
+    }
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(form: &str) -> Vec<(String, String)> {
+        fields(form.as_bytes())
+            .map(|field| (decode(field.name).into(), decode(field.value).into()))
+            .collect()
+    }
+
+    #[test]
+    fn a_form_is_read_as_providers_write_it_and_as_they_do_not() {
+        for (form, expected) in [
+            ("", vec![]),
+            ("&&", vec![]),
+            ("a=1", vec![("a", "1")]),
+            ("a=1&b=2&", vec![("a", "1"), ("b", "2")]),
+            ("a=b=c", vec![("a", "b=c")]),
+            (
+                "Empty=&NoEquals&=novalue",
+                vec![("Empty", ""), ("NoEquals", ""), ("", "novalue")],
+            ),
+            ("t=a+b%20c%2Bd", vec![("t", "a b c+d")]),
+            (
+                "n=+15125550100&m=%2b1512",
+                vec![("n", " 15125550100"), ("m", "+1512")],
+            ),
+            ("D=5&D=1&D=1", vec![("D", "5"), ("D", "1"), ("D", "1")]),
+            ("tag%5B%5D=a", vec![("tag[]", "a")]),
+            ("c=%E6%9D%8E+caf%C3%A9", vec![("c", "李 café")]),
+            (
+                "bad=%C3%28&cut=%E6%9D",
+                vec![("bad", "\u{fffd}("), ("cut", "\u{fffd}")],
+            ),
+            (
+                "p=%ZZ%&q=%4&r=100%25",
+                vec![("p", "%ZZ%"), ("q", "%4"), ("r", "100%")],
+            ),
+            ("%zz=%%41", vec![("%zz", "%A")]),
+        ] {
+            let expected: Vec<_> = expected
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect();
+            assert_eq!(read(form), expected, "{form}");
+        }
+    }
+
+    #[test]
+    fn what_needs_no_decoding_is_borrowed() {
+        assert!(matches!(decode(b"CA1:x-_.~\xc3\xa9"), Cow::Borrowed(_)));
+        assert!(matches!(decode(b"a+b"), Cow::Owned(_)));
+    }
+
+    #[test]
+    fn a_field_is_found_by_its_exact_name_and_the_first_counts() {
+        let form = b"callsid=x&CallSid%5B%5D=y&C%61llSid=1&CallSid=2";
+        assert_eq!(find(form, "CallSid").as_deref(), Some("1"));
+        assert_eq!(find(form, "CallSidd"), None);
+        assert_eq!(find(form, ""), None);
+    }
+
+    #[test]
+    fn the_512th_field_is_seen_and_the_next_is_not() {
+        let form = |before: usize| format!("{}x=1", "a=b&".repeat(before));
+        assert!(find(form(MAX_FIELDS - 1).as_bytes(), "x").is_some());
+        assert!(find(form(MAX_FIELDS).as_bytes(), "x").is_none());
+    }
+
+    #[test]
+    fn values_are_the_same_when_they_mean_the_same() {
+        assert!(is_same(b"%2B1", b"%2b1"));
+        assert!(is_same(b"a+b", b"a%20b"));
+        assert!(!is_same(b"+1", b"%2B1"), "a bare plus is a space");
+        assert!(!is_same(b"a", b"ab"));
+    }
+
+    #[test]
+    fn a_form_is_known_by_its_content_type() {
+        for (content_type, expected) in [
+            (Some("application/x-www-form-urlencoded"), true),
+            (
+                Some("Application/X-WWW-Form-Urlencoded ; charset=UTF-8"),
+                true,
+            ),
+            (Some("application/json"), false),
+            (Some("multipart/form-data; boundary=x"), false),
+            (Some(""), false),
+            (None, false),
+        ] {
+            assert_eq!(is_form(content_type), expected, "{content_type:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_was_encoded_comes_back(text in ".{0,40}") {
+            let every: String = text.bytes().map(|byte| format!("%{byte:02x}")).collect();
+            prop_assert_eq!(decode(every.as_bytes()), text.as_str());
+            prop_assert!(with_name(every.as_bytes(), |name| name == text.as_bytes()) || text.len() > MAX_NAME);
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(form in prop::collection::vec(any::<u8>(), 0..300)) {
+            for field in fields(&form) {
+                decode(field.name);
+                decode(field.value);
+                with_name(field.name, <[u8]>::len);
+            }
+        }
+    }
+}
