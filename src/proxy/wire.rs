@@ -80,7 +80,11 @@ impl Conn {
 
     /// Waits for work until `deadline`; None when it has passed. One request of a
     /// connection runs at a time, so one timer does for all of them.
-    pub(super) async fn within<T>(&self, deadline: Tick, work: impl Future<Output = T>) -> Option<T> {
+    pub(super) async fn within<T>(
+        &self,
+        deadline: Tick,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
         let mut work = pin!(work);
         poll_fn(|cx| {
             if let Poll::Ready(done) = work.as_mut().poll(cx) {

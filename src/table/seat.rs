@@ -25,7 +25,7 @@ pub struct Seat {
 
 impl Seat {
     /// A webhook that begins no call.
-    pub(super) const fn passing(placement: Placement, generation: u64) -> Self {
+    pub const fn passing(placement: Placement, generation: u64) -> Self {
         Self {
             key: None,
             placement,
