@@ -160,7 +160,8 @@ impl<'a> OneHop<'a> {
     }
 }
 
-fn is_one_hop(name: &HeaderName) -> bool {
+/// Does a header of this name concern one connection only?
+pub(super) fn is_one_hop(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
         "connection"
