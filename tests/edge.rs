@@ -1,6 +1,8 @@
 //! The public edge as a provider and two backends see it: real sockets, backends
 //! that misbehave, and every webhook accounted for exactly once.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

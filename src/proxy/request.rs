@@ -116,6 +116,7 @@ async fn answer(
             target,
             body: body.len(),
             peer,
+            peer_text: &conn.peer_text,
             public: settings.public.as_ref(),
             upstream: &settings.backends[seat.placement.backend],
             lots: [worker.lot(), worker.lot(), worker.lot()],

@@ -38,6 +38,8 @@ const POISON: &[u8] = b"\0\r\n\r\n";
 pub(super) struct Conn {
     /// The address at the other end.
     pub(super) peer: IpAddr,
+    /// The same as text, for the backends.
+    pub(super) peer_text: Box<str>,
     /// When the last bytes came.
     pub(super) arrived: Cell<Tick>,
     /// When the last request was answered.
@@ -66,8 +68,11 @@ pub(super) enum Trouble {
 impl Conn {
     /// A new connection from there.
     pub(super) fn new(peer: IpAddr, now: Tick) -> Rc<Self> {
+        // An IPv4 client on an IPv6 socket is the same client.
+        let peer = peer.to_canonical();
         Rc::new(Self {
             peer,
+            peer_text: peer.to_string().into(),
             arrived: Cell::new(now),
             answered: Cell::new(now),
             busy: Cell::new(false),
