@@ -189,7 +189,6 @@ async fn forward(
     } = errand;
     // Until its table entry says that the call has started.
     let mut unstarted = errand.subject.filter(|_| seat.starting);
-    let mut scratch = worker.scratch();
     let mut used_ones = true;
     loop {
         let backend = seat.placement.backend;
@@ -223,11 +222,17 @@ async fn forward(
         }
         drop(now);
         account.sent(seat, seat.starting, after_latch);
+        let mut scratch = worker.scratch();
         write_message(&mut scratch, errand, to);
-        if !upstream::send(&mut link, &scratch.message).await? {
+        let sent = upstream::send(&mut link, &scratch.message).await?;
+        // While the backend thinks, this request holds no buffer.
+        worker.keep(scratch);
+        if !sent {
             used_ones = false;
             continue;
         }
+        upstream::wait(&link).await?;
+        let mut scratch = worker.scratch();
         let method = &errand.outgoing.head.method;
         let answer = upstream::receive(&mut link, &mut scratch.input, method).await?;
         worker.keep(scratch);
