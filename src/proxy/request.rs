@@ -42,7 +42,9 @@ pub(super) async fn serve(
 ) -> Answered {
     let busy = Busy::new(conn);
     let (head, body) = request.into_parts();
-    let mut response = match answer(&worker, &busy.0, &head, body).await {
+    // On the heap, for one percent of a request's time: inline, every idle
+    // connection would keep its 3 KiB.
+    let mut response = match Box::pin(answer(&worker, &busy.0, &head, body)).await {
         Ok(response) => response,
         Err(refusal) => {
             worker.note(Observation::Refused {
