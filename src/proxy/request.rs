@@ -42,7 +42,9 @@ pub(super) async fn serve(
 ) -> Answered {
     let busy = Busy::new(conn);
     let (head, body) = request.into_parts();
-    let mut response = match answer(&worker, &busy.0, &head, body).await {
+    // On the heap, for one percent of a request's time: inline, every idle
+    // connection would keep its 3 KiB.
+    let mut response = match Box::pin(answer(&worker, &busy.0, &head, body)).await {
         Ok(response) => response,
         Err(refusal) => {
             worker.note(Observation::Refused {
@@ -189,7 +191,6 @@ async fn forward(
     } = errand;
     // Until its table entry says that the call has started.
     let mut unstarted = errand.subject.filter(|_| seat.starting);
-    let mut scratch = worker.scratch();
     let mut used_ones = true;
     loop {
         let backend = seat.placement.backend;
@@ -223,11 +224,17 @@ async fn forward(
         }
         drop(now);
         account.sent(seat, seat.starting, after_latch);
+        let mut scratch = worker.scratch();
         write_message(&mut scratch, errand, to);
-        if !upstream::send(&mut link, &scratch.message).await? {
+        let sent = upstream::send(&mut link, &scratch.message).await?;
+        // While the backend thinks, this request holds no buffer.
+        worker.keep(scratch);
+        if !sent {
             used_ones = false;
             continue;
         }
+        upstream::wait(&link).await?;
+        let mut scratch = worker.scratch();
         let method = &errand.outgoing.head.method;
         let answer = upstream::receive(&mut link, &mut scratch.input, method).await?;
         worker.keep(scratch);
