@@ -154,25 +154,21 @@ fn no_number_and_no_call_id_stands_in_a_log() {
         read().lines().count() == 3
     });
     let (access, log) = (read(), lab.log());
-    let outcomes: Vec<_> = access
+    let mut outcomes: Vec<_> = access
         .lines()
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
         .map(|line| {
-            (
-                line["kind"].clone(),
-                line["backend"].clone(),
-                line["outcome"].clone(),
-            )
+            ["kind", "backend", "outcome"].map(|name| line[name].as_str().unwrap().to_owned())
         })
         .collect();
+    // Workers hand their lines over each for itself.
+    outcomes.sort();
     let expected = [
-        ("voice", "served"),
-        ("voice", "status"),
-        ("event", "served"),
+        ["event", "new", "served"],
+        ["voice", "new", "served"],
+        ["voice", "new", "status"],
     ];
-    for (found, (kind, outcome)) in outcomes.iter().zip(expected) {
-        assert_eq!(*found, (kind.into(), "new".into(), outcome.into()));
-    }
+    assert_eq!(outcomes, expected);
     for secret in [
         CALLER.trim_start_matches('+'),
         NEAR.trim_start_matches('+'),

@@ -94,9 +94,14 @@ impl Lab {
         lab
     }
 
+    /// Everything, and the file's percentage in force: toward new the record comes
+    /// first, so the first milliseconds of a new state directory are legacy's.
     pub(crate) fn started(change: impl FnOnce(&mut File)) -> Self {
         let mut lab = Self::prepared(change);
         lab.start();
+        lab.until("the file's percentage is in force", || {
+            lab.status()["percentage"] == lab.file.percentage
+        });
         lab
     }
 
@@ -289,21 +294,23 @@ impl Lab {
         self.get("/api/v1/status").json()
     }
 
-    /// One row of the tables, as status shows it.
+    /// One row of the tables, as status shows it; null while there is none.
     pub(crate) fn rule(&self, name: &str) -> Value {
         let status = self.status();
         let rules = status["rules"].as_array().expect("status has rules");
         let found = rules.iter().find(|rule| rule["name"] == name);
-        found.expect("the rule is there").clone()
+        found.cloned().unwrap_or_default()
     }
 
     /// Waits until a row has seen so many samples, and gives it as it was then.
     pub(crate) fn rule_at(&self, name: &str, samples: u64) -> Value {
         let mut rule = Value::Null;
-        self.until(&format!("{name} has seen {samples}"), || {
+        let mut seen = || {
             rule = self.rule(name);
             rule["samples"] == samples
-        });
+        };
+        let waited = until_or(&format!("{name} has seen {samples}"), &mut seen);
+        waited.unwrap_or_else(|what| panic!("{what}: {rule}\n{}", self.log()));
         rule
     }
 

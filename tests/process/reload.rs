@@ -94,7 +94,7 @@ fn a_broken_file_keeps_what_runs() {
     lab.until("it is told", || lab.metric(TAKEN) == Some(0.0));
     assert_eq!(lab.status()["percentage"], 50, "no part of it was taken");
     assert_eq!(lab.begin(NEAR, "/ivr/welcome").side(), "new");
-    assert!(lab.log().contains("soon"), "the log shows what was wrong");
+    assert!(lab.log().contains("`timeout` is no duration"), "and why");
 
     lab.rewrite(|file| file.route = "");
     lab.hangup();
