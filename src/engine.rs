@@ -168,8 +168,6 @@ pub struct Engine {
     report_ids: VecDeque<String>,
     ends_seen: u64,
     began: Tick,
-    /// Calls placed under this generation or an earlier one never count again.
-    spent_generation: u64,
     split: Split,
 }
 
@@ -198,7 +196,11 @@ impl Engine {
         now: Tick,
         wall: Wall,
     ) -> (Self, Vec<Effect>) {
-        let evidence = Evidence::new(settings.rules.clone(), settings.mature, now);
+        let mut evidence = Evidence::new(settings.rules.clone(), settings.mature, now);
+        if rollout.spent_generation() > 0 {
+            // Calls of before the last latch may have outlived the restart.
+            evidence.begin_epoch(now, rollout.spent_generation());
+        }
         let split = rollout.split(&settings.scheme);
         let mut engine = Self {
             alarms: Alarms::default(),
@@ -207,11 +209,10 @@ impl Engine {
             habits: FlawSet::NONE,
             durable: true,
             pending: None,
-            verification: None,
+            verification: Verification::goes_on(&rollout),
             report_ids: VecDeque::new(),
             ends_seen: 0,
             began: now,
-            spent_generation: 0,
             split,
             settings,
             rollout,
@@ -238,7 +239,7 @@ impl Engine {
             Event::Order { ticket, order } => {
                 self.order(Some(ticket), &order, now, wall, &mut effects)
             }
-            Event::Report(reported) => self.report(reported, now),
+            Event::Report(reported) => self.report(reported, now, &mut effects),
             Event::Reload(settings) => self.reload(*settings, now, wall, &mut effects),
             Event::Recorded { sequence } => self.recorded(sequence, now, &mut effects),
             Event::NotRecorded { sequence, why } => self.not_recorded(sequence, &why, &mut effects),
@@ -583,6 +584,16 @@ impl Engine {
                 self.report_ids.pop_front();
             }
             self.report_ids.push_back(id);
+        }
+        // What a rule later counts as one event was told in somebody's words; without
+        // them nobody finds out what happened.
+        if let Some(what) = reported.kind.event() {
+            let message = mask_numbers(&reported.message);
+            effects.push(Effect::Say(Notice {
+                severity: Severity::Warning,
+                rule: None,
+                text: format!("A {what} of {} was reported: {message}", reported.backend),
+            }));
         }
         self.evidence.report(reported.backend, reported.kind, now);
     }

@@ -36,6 +36,7 @@ pub struct Rollout {
     tenants: BTreeMap<String, Listed>,
     seen: Option<Wishes>,
     generation: u64,
+    spent_generation: u64,
     sequence: u64,
 }
 
@@ -52,6 +53,7 @@ impl Default for Rollout {
             tenants: BTreeMap::new(),
             seen: None,
             generation: 0,
+            spent_generation: 0,
             sequence: 0,
         }
     }
@@ -87,6 +89,9 @@ impl Rollout {
         }
         if let Some(seen) = &entry.seen {
             self.seen = Some(seen.clone());
+        }
+        if after.latched && !entry.before.latched {
+            self.spent_generation = entry.generation.saturating_sub(1);
         }
         self.pass_over(entry);
     }
@@ -190,6 +195,14 @@ impl Rollout {
     /// change of placement.
     pub const fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// Calls placed under this generation or an earlier one were placed before the
+    /// last latch, and what becomes of them says nothing about what runs now; 0
+    /// while there was none. Read from the entries alone, so that it also holds
+    /// for calls that outlived a restart.
+    pub const fn spent_generation(&self) -> u64 {
+        self.spent_generation
     }
 
     /// The highest sequence number given out; 0 before the first entry.
