@@ -171,6 +171,9 @@ impl Conductor {
             tokio::select! {
                 _ = ticker.tick() => self.tick(),
                 Some(event) = mailbox.journal.recv() => self.journal(event),
+                // A drain takes half a minute, and calls still begin on open
+                // connections: a rollback must not wait for its end.
+                Some(ask) = mailbox.asks.recv() => self.ask(ask),
                 what = signals.next() => if what == Caught::Terminate {
                     tracing::warn!("Stopping now, on a second signal.");
                     self.parts.drain.send_replace(Drain::Now);
@@ -385,17 +388,21 @@ impl Conductor {
             .engine
             .handle(Event::Durable(false), clock::tick(), clock::wall());
         let (SendError::Full(job) | SendError::Gone(job)) = error;
-        if let Job::Record(entry) = job {
-            let event = Event::NotRecorded {
+        let why = "too much waits for the disk".to_owned();
+        let event = match job {
+            Job::Record(entry) => Event::NotRecorded {
                 sequence: entry.stamp.sequence,
-                why: "too much waits for the disk".to_owned(),
-            };
-            let effects = self
-                .parts
-                .engine
-                .handle(event, clock::tick(), clock::wall());
-            self.carry_out(effects);
-        }
+                why,
+            },
+            // Else the resume would be on its way for ever, and every raise busy.
+            Job::Unlatch => Event::NotUnlatched { why },
+            Job::Latch { .. } => return,
+        };
+        let effects = self
+            .parts
+            .engine
+            .handle(event, clock::tick(), clock::wall());
+        self.carry_out(effects);
     }
 }
 
