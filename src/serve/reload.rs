@@ -65,7 +65,7 @@ fn take(conductor: &mut Conductor, mut fresh: Config, settings: crate::engine::S
         clock::wall(),
     );
     // Routes and backends first: a split that names a new tenant finds its route.
-    let edge = Arc::new(fresh.proxy.clone());
+    let edge = Arc::new(super::edge(&fresh));
     conductor.route(|routing| routing.settings = edge);
     conductor.carry_out(effects);
     conductor.parts.config = fresh;
