@@ -53,8 +53,11 @@ fn take(conductor: &mut Conductor, mut fresh: Config, settings: crate::engine::S
     // What needs a restart stays as it runs, so that a later comparison is honest.
     let running = &conductor.parts.config;
     fresh.listen = running.listen.clone();
-    fresh.state = running.state.clone();
+    fresh.state.dir = running.state.dir.clone();
     fresh.log = running.log.clone();
+    fresh.proxy.limits.calls = running.proxy.limits.calls;
+    fresh.proxy.limits.connections = running.proxy.limits.connections;
+    fresh.proxy.short = running.proxy.short;
     conductor
         .parts
         .metrics
