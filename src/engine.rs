@@ -17,7 +17,7 @@ use crate::document::FlawSet;
 use crate::measure::Observation;
 pub use crate::measure::ReportKind;
 use crate::measure::scorecard::Mature;
-use crate::model::{PerBackend, Tick, Wall};
+use crate::model::{PerBackend, Tick, Wall, mask_numbers};
 use crate::rollout::{Command, Entry, Order, Phase, Rollout, Wishes};
 pub use crate::rollout::{Refusal, RefusalKind};
 use crate::rules::evidence::Evidence;
@@ -564,18 +564,16 @@ impl Engine {
         if split == self.split {
             return;
         }
-        if split.latched && !self.split.latched {
-            // What calls placed so far still have to say is said about the past.
-            self.spent_generation = self.split.generation;
-        }
         if split.percentage != self.split.percentage || split.latched != self.split.latched {
-            self.evidence.begin_epoch(now, self.spent_generation);
+            // What calls of before a latch still have to say is said about the past.
+            self.evidence
+                .begin_epoch(now, self.rollout.spent_generation());
         }
         self.split = split.clone();
         effects.push(Effect::Publish(split));
     }
 
-    fn report(&mut self, reported: Reported, now: Tick) {
+    fn report(&mut self, reported: Reported, now: Tick, effects: &mut Vec<Effect>) {
         if let Some(id) = reported.id {
             if self.report_ids.contains(&id) {
                 return;
