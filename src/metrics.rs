@@ -15,6 +15,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use metrics::{Counter, Gauge, Histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use parking_lot::Mutex;
@@ -97,6 +98,8 @@ pub struct Metrics {
     pins_loaded: Counter,
     pins_unsaved: Counter,
     reload_ok: Gauge,
+    /// What scrapers are shown until the engine looks again.
+    page: Mutex<Option<Bytes>>,
 }
 
 struct RouteSeries {
@@ -161,6 +164,7 @@ impl Metrics {
             pins_loaded: make.counter(&PINS_LOADED, &[]),
             pins_unsaved: make.counter(&PINS_UNSAVED, &[]),
             reload_ok: make.gauge(&RELOAD_OK, &[]),
+            page: Mutex::default(),
             recorder,
         };
         metrics.reloaded(true);
@@ -265,6 +269,7 @@ impl Metrics {
                 .find(|rule| rule.finding.rule == series.name);
             series.show(rule);
         }
+        self.page.lock().take();
     }
 
     /// Counts a reversal by that rule. A rule without a series is not counted.
@@ -308,6 +313,15 @@ impl Metrics {
     /// Says whether the last reading of the configuration file was taken.
     pub fn reloaded(&self, successful: bool) {
         self.reload_ok.set(one_if(successful));
+        self.page.lock().take();
+    }
+
+    /// The same as [`Metrics::render`], made once for each look of the engine: it
+    /// takes a millisecond of the engine's own thread, and whoever reaches the
+    /// metrics listener may ask as often as they like.
+    pub fn page(&self) -> Bytes {
+        let mut page = self.page.lock();
+        page.get_or_insert_with(|| self.render().into()).clone()
     }
 
     /// Everything in the text format 0.0.4, with the process's own figures.

@@ -64,7 +64,7 @@ pub(super) async fn readyz(State(admin): Shared) -> Response {
 
 pub(super) async fn metrics(State(admin): Shared) -> impl IntoResponse {
     let kind = "text/plain; version=0.0.4; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], admin.metrics.render())
+    ([(header::CONTENT_TYPE, kind)], admin.metrics.page())
 }
 
 pub(super) async fn status(State(admin): Shared) -> Json<shapes::Status> {

@@ -296,3 +296,19 @@ fn pins_that_were_not_saved_are_told_as_a_total_at_every_look() {
     }
     has(&metrics.render(), "switchback_pins_unsaved_total 7");
 }
+
+#[test]
+fn scrapers_between_two_looks_of_the_engine_share_a_page() {
+    let metrics = metrics();
+    let text = || String::from_utf8(metrics.page().to_vec()).unwrap();
+    has(&text(), "switchback_percentage 0");
+    metrics.percentage.set(5.0);
+    has(&text(), "switchback_percentage 0");
+    metrics.status(&Status {
+        percentage: Percentage::new(7.0).unwrap(),
+        ..Status::default()
+    });
+    has(&text(), "switchback_percentage 7");
+    metrics.reloaded(false);
+    has(&text(), "switchback_config_last_reload_successful 0");
+}
