@@ -194,6 +194,13 @@ impl Call {
         Some(placement)
     }
 
+    /// Its first voice webhook did not leave after all; [`Call::start`] places it
+    /// anew, whatever the generation is by then.
+    pub fn unstart(&mut self) {
+        self.flags = self.flags.without(Flags::STARTED);
+        self.generation = self.generation.wrapping_sub(1);
+    }
+
     /// A webhook of the call was answered. `failed` as the error rate sees it, or
     /// None where it is nobody's voice: an event, or no fault of the backend's.
     /// Gives the call's voice: at most one good and one failed in each minute

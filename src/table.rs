@@ -157,6 +157,15 @@ impl Table {
         }
     }
 
+    /// The request for which [`Table::start`] was called has not left after all: the
+    /// call has not started, and `start` may place it anew. Only for a seat that is
+    /// still `starting`.
+    pub fn unstart(&self, seat: &Seat) {
+        if let Some(key) = seat.key.filter(|_| seat.starting) {
+            self.update(key, Tick::default(), |_, call| call.unstart());
+        }
+    }
+
     /// To be called when a webhook was answered or has failed. `failed` as the
     /// error rate sees it; None for events and for what was not the backend's
     /// fault. `now` must be the moment of the observation that takes the voice.

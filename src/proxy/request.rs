@@ -217,10 +217,13 @@ async fn forward(
             }
         }
         let after_latch = seat.starting && now.split.latched && is_new_on_new(seat.placement);
-        if after_latch && !used_ones {
-            // It came between a dead connection and this one, when the table had
-            // said its word already. Nothing was sent, and nothing will be.
-            return Err(Failure::latched());
+        if after_latch {
+            // It came while we waited for this connection, when the table had said its
+            // word already. Nothing was sent yet, so the table says it once more.
+            worker.shared.table.unstart(&seat);
+            unstarted = errand.subject;
+            pool.give_back(to, link, clock::tick());
+            continue;
         }
         drop(now);
         account.sent(seat, seat.starting, after_latch);

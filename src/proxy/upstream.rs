@@ -61,15 +61,6 @@ impl Failure {
         }
     }
 
-    /// A new call must not go to new any more. Ours, not a backend's, doing.
-    pub(super) const fn latched() -> Self {
-        Self {
-            cause: Cause::Internal,
-            retry_safe: true,
-            source: None,
-        }
-    }
-
     fn died(cause: Cause, source: Option<io::Error>) -> Self {
         Self {
             cause,

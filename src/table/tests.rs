@@ -208,6 +208,23 @@ fn a_latch_before_the_first_byte_takes_the_call_to_legacy() {
 }
 
 #[test]
+fn a_latch_between_the_tables_word_and_the_first_byte_takes_it_to_legacy_too() {
+    // The second: a generation that says nothing new must not leave it on new.
+    for generation in [2, 1] {
+        let table = table(100);
+        let mut seat = place(&table, "CA1", EventKind::Start, &all_new(), NOW);
+        table.start(&mut seat, &subject("CA1"), &all_new(), NOW);
+        assert_eq!(seat.placement.backend, Backend::New);
+        table.unstart(&seat);
+        table.start(&mut seat, &subject("CA1"), &latched(generation), NOW);
+        assert_eq!(why(seat), (Backend::Legacy, Because::Latched));
+        assert!(seat.starting);
+        let again = place(&table, "CA1", EventKind::Step, &all_new(), NOW);
+        assert_eq!(why(again), (Backend::Legacy, Because::Pinned));
+    }
+}
+
+#[test]
 fn of_two_first_webhooks_one_starts_the_call_and_both_go_the_same_way() {
     let table = table(100);
     let mut one = place(&table, "CA1", EventKind::Start, &all_new(), NOW);
