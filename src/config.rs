@@ -31,6 +31,7 @@ use std::io::Read;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use toml::de::DeTable;
 use xxhash_rust::xxh3::Xxh3;
@@ -331,7 +332,7 @@ fn assemble(
                 new: draft.backends.new?.value,
             },
             routes,
-            directory,
+            directory: directory.map(Arc::new),
             unlisted: draft.unlisted,
             limits: draft.limits,
             short: draft.short?.value,

@@ -7,6 +7,7 @@
 mod access;
 mod conductor;
 mod logging;
+mod reader;
 mod reload;
 
 use std::net::{SocketAddr, TcpListener};
@@ -32,6 +33,7 @@ use crate::table::pins::{self, PinWriter};
 use crate::tally::Tally;
 use conductor::{Conductor, Mailbox};
 use proxy::worker::Drain;
+use reader::Reader;
 
 /// Runs until a signal ends it.
 pub fn run(config: Config) -> anyhow::Result<()> {
@@ -192,6 +194,8 @@ pub fn start(config: Config, signals: Signals) -> anyhow::Result<Running> {
     let metrics = Arc::new(Metrics::new(&routes(&config), &config.rules));
     metrics.pins_loaded(pins_loaded as u64);
     let (desk, asks) = Desk::new(256);
+    let (reader, readings) =
+        Reader::start(config.path.clone()).context("could not start the reader's thread")?;
     let conductor = Conductor::new(conductor::Parts {
         engine,
         shared,
@@ -202,6 +206,7 @@ pub fn start(config: Config, signals: Signals) -> anyhow::Result<Running> {
         config,
         signals,
         desk,
+        reader,
         workers: threads,
         drain,
         stop: stop.clone(),
@@ -209,6 +214,7 @@ pub fn start(config: Config, signals: Signals) -> anyhow::Result<Running> {
     let mailbox = Mailbox {
         asks,
         journal: mailbox,
+        readings,
         stopping,
     };
     let (ready, is_ready) = oneshot::channel();

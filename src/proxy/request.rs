@@ -495,7 +495,7 @@ fn subject<'a>(
     settings: &'a Settings,
 ) -> Subject<'a> {
     Subject {
-        tenant: tenants::tenant(key, settings.directory.as_ref(), settings.unlisted),
+        tenant: tenants::tenant(key, settings.directory.as_deref(), settings.unlisted),
         call: &event.call,
         caller,
     }

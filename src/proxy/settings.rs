@@ -1,6 +1,7 @@
 //! What the public edge obeys. Built whole from a checked configuration, never
 //! changed afterwards; a reload makes a new one.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -20,7 +21,7 @@ pub struct Settings {
     /// Routes, longest path first, so that the first match is the right one.
     pub routes: Vec<Route>,
     /// The tenant directory, if one was given.
-    pub directory: Option<Directory>,
+    pub directory: Option<Arc<Directory>>,
     /// What a key that the directory does not list means.
     pub unlisted: Unlisted,
     /// Bounds.

@@ -13,11 +13,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::access::AccessLog;
+use super::reader::{Reader, Reading};
 use super::{FAREWELL, Stop, reload};
 use crate::admin;
 use crate::clock;
 use crate::config::{Access, Config};
-use crate::desk::{Ask, Desk, Reload, Reloaded};
+use crate::desk::{Ask, Desk, Reload};
 use crate::engine::{Done, Effect, Engine, Event, Notice, Refusal, Severity, Status, Ticket};
 use crate::journal::{self, Job, JournalEvent, SendError};
 use crate::measure::Observation;
@@ -37,6 +38,7 @@ pub(super) struct Parts {
     pub(super) config: Config,
     pub(super) signals: super::Signals,
     pub(super) desk: Desk,
+    pub(super) reader: Reader,
     pub(super) workers: Vec<JoinHandle<std::io::Result<()>>>,
     pub(super) drain: watch::Sender<Drain>,
     pub(super) stop: watch::Sender<Stop>,
@@ -46,6 +48,7 @@ pub(super) struct Parts {
 pub(super) struct Mailbox {
     pub(super) asks: mpsc::Receiver<Ask>,
     pub(super) journal: mpsc::Receiver<JournalEvent>,
+    pub(super) readings: mpsc::Receiver<Reading>,
     pub(super) stopping: watch::Receiver<Stop>,
 }
 
@@ -145,6 +148,7 @@ impl Conductor {
                 _ = ticker.tick() => self.tick(),
                 Some(event) = mailbox.journal.recv() => self.journal(event),
                 Some(ask) = mailbox.asks.recv() => self.ask(ask),
+                Some(reading) = mailbox.readings.recv() => self.reading(reading),
                 what = signals.next() => self.signal(what),
                 changed = mailbox.stopping.changed() => {
                     if changed.is_err() || *mailbox.stopping.borrow() != Stop::No {
@@ -174,6 +178,7 @@ impl Conductor {
                 // A drain takes half a minute, and calls still begin on open
                 // connections: a rollback must not wait for its end.
                 Some(ask) = mailbox.asks.recv() => self.ask(ask),
+                Some(reading) = mailbox.readings.recv() => self.reading(reading),
                 what = signals.next() => if what == Caught::Terminate {
                     tracing::warn!("Stopping now, on a second signal.");
                     self.parts.drain.send_replace(Drain::Now);
@@ -305,11 +310,13 @@ impl Conductor {
                 // A poster that went away does not need to know.
                 drop(reply.send(Ok(())));
             }
-            Ask::Reload { reload, reply } => drop(reply.send(self.reload(&reload))),
+            Ask::Reload { reload, reply } => {
+                self.parts.reader.read(reload, Some(reply));
+            }
         }
     }
 
-    fn signal(&mut self, caught: Caught) {
+    fn signal(&self, caught: Caught) {
         match caught {
             Caught::Hangup => {
                 let wish = Reload {
@@ -318,13 +325,10 @@ impl Conductor {
                     actor: "signal HUP".to_owned(),
                     reason: "SIGHUP".to_owned(),
                 };
-                match self.reload(&wish) {
-                    Ok(reloaded) => {
-                        tracing::info!(changed = reloaded.changed.len(), needs_restart = ?reloaded.needs_restart, "Configuration reloaded.")
-                    }
-                    Err(report) => tracing::error!(
-                        "The configuration was not reloaded; what runs stays as it is.\n{report}"
-                    ),
+                if !self.parts.reader.read(wish, None) {
+                    tracing::warn!(
+                        "Too many reloads wait for the one before; send the signal again."
+                    );
                 }
             }
             Caught::Reopen => {
@@ -338,12 +342,32 @@ impl Conductor {
         }
     }
 
-    fn reload(&mut self, wish: &Reload) -> Result<Reloaded, String> {
-        let result = reload::reload(self, wish);
+    /// The file was read: it is taken, or said to be wrong.
+    fn reading(&mut self, reading: Reading) {
+        let Reading {
+            wish,
+            reply,
+            loaded,
+        } = reading;
+        if reply.as_ref().is_some_and(oneshot::Sender::is_closed) {
+            // Its asker was told that it failed.
+            return;
+        }
+        let result = reload::reload(self, &wish, loaded);
         if !wish.dry_run {
             self.parts.metrics.reloaded(result.is_ok());
         }
-        result
+        self.publish_status();
+        match (reply, result) {
+            // One who no longer waits reads the status.
+            (Some(reply), result) => drop(reply.send(result)),
+            (None, Ok(reloaded)) => {
+                tracing::info!(changed = reloaded.changed.len(), needs_restart = ?reloaded.needs_restart, "Configuration reloaded.")
+            }
+            (None, Err(report)) => tracing::error!(
+                "The configuration was not reloaded; what runs stays as it is.\n{report}"
+            ),
+        }
     }
 
     /// Does what the engine said, in the order it said it.

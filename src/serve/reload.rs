@@ -1,4 +1,4 @@
-//! Reading the configuration again, and what the admin listener is given to look
+//! Taking a configuration that was read again, and what the admin listener is given to look
 //! at. A reload is checked whole and swapped in one step; anything wrong keeps
 //! what runs.
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::conductor::Conductor;
 use crate::admin::{Admin, Secret, Subject as Asked};
 use crate::clock;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Loaded};
 use crate::desk::{Reload, Reloaded};
 use crate::engine::Event;
 use crate::proxy::Routing;
@@ -17,14 +17,16 @@ use crate::split::tenants::tenant;
 use crate::split::{Split, Subject, Tenant};
 use crate::table::{Table, View};
 
-/// Reads the file and takes it, or says what it would change.
-pub(super) fn reload(conductor: &mut Conductor, wish: &Reload) -> Result<Reloaded, String> {
+/// Takes the file as it was read, or says what it would change.
+pub(super) fn reload(
+    conductor: &mut Conductor,
+    wish: &Reload,
+    loaded: Result<Loaded, String>,
+) -> Result<Reloaded, String> {
     if conductor.parts.signals == super::Signals::Ignored {
         return Err("the demo has no configuration file to read again".to_owned());
     }
-    let loaded =
-        config::load(&conductor.parts.config.path).map_err(|report| report.lines().join("\n"))?;
-    let fresh = loaded.config;
+    let fresh = loaded?.config;
     let diff = config::diff(&conductor.parts.config, &fresh);
     if !diff.refused.is_empty() && !wish.force {
         let what = diff.refused.join("; ");
@@ -150,7 +152,7 @@ fn call_explained(view: &View) -> Value {
 
 fn tenant_explained(key: &str, routing: &Routing) -> Value {
     let settings = &routing.settings;
-    let listed = tenant(Some(key), settings.directory.as_ref(), settings.unlisted);
+    let listed = tenant(Some(key), settings.directory.as_deref(), settings.unlisted);
     // An operator may ask by the tenant's own name as well as by a key of it.
     let named = settings
         .directory
