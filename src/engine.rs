@@ -18,6 +18,7 @@ use crate::measure::Observation;
 pub use crate::measure::ReportKind;
 use crate::measure::scorecard::Mature;
 use crate::model::{PerBackend, Tick, Wall, mask_numbers};
+use crate::rollout::Action::Resume as Resumed;
 use crate::rollout::{Command, Entry, Order, Phase, Rollout, Wishes};
 pub use crate::rollout::{Refusal, RefusalKind};
 use crate::rules::evidence::Evidence;
@@ -504,6 +505,12 @@ impl Engine {
         };
         self.rollout.apply(&pending.entry);
         self.publish(now, effects);
+        if pending.entry.action == Resumed {
+            // What held it was mended, somebody says: the same evidence must not hold
+            // it again in the next tenth of a second.
+            self.evidence
+                .begin_epoch(now, self.rollout.spent_generation());
+        }
         let done = Done {
             said: pending.entry.said(),
             durable: true,

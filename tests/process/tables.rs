@@ -223,6 +223,33 @@ early = false
 ";
 
 #[test]
+fn what_held_it_does_not_hold_it_again_after_a_resume() {
+    let lab = Lab::started(|file| {
+        file.percentage = 60;
+        file.rules = "
+[[reversal]]
+name = \"hold\"
+measure = \"error_rate\"
+above = \"10%\"
+over = \"10m\"
+action = \"hold\"
+";
+    });
+    let begins = |target: &str| lab.begin_many(25, NEAR, target);
+    begins("/ivr/welcome?new=500");
+    lab.until("it is held", || lab.status()["phase"] == "held");
+    lab.order(&["resume", "--reason", "mended"]);
+    lab.next_look();
+    assert_eq!(lab.status()["phase"], "soaking");
+    assert_eq!(lab.rule("hold")["samples"], 0, "the evidence begins anew");
+    begins("/ivr/welcome");
+    lab.rule_at("hold", 25);
+    assert_eq!(lab.status()["phase"], "soaking");
+    begins("/ivr/welcome?new=500");
+    lab.until("it is held again", || lab.status()["phase"] == "held");
+}
+
+#[test]
 fn callers_who_give_up_reverse_it_above_a_quarter_and_not_at_one() {
     let lab = Lab::started(|file| {
         file.percentage = 100;
