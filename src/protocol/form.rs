@@ -91,7 +91,7 @@ pub fn with_decoded<T>(name: &[u8], look: impl FnOnce(&[u8]) -> T) -> Option<T> 
 /// is, what is not UTF-8 becomes U+FFFD.
 pub fn decode(value: &[u8]) -> Cow<'_, str> {
     let Some(first) = memchr2(b'%', b'+', value) else {
-        // Thrice as fast as the lossy way where nothing is lost.
+        // Faster than the lossy way, and hardly ever is anything lost.
         let text = std::str::from_utf8(value).map(Cow::Borrowed);
         return text.unwrap_or_else(|_| String::from_utf8_lossy(value));
     };
