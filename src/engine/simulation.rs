@@ -50,7 +50,7 @@ const HAPPENINGS: &[Happening] = &[
     (10, "backends change their mood", World::backend_mood),
     (20, "time passes", World::time_passes),
     (3, "calendar steps", World::calendar_steps),
-    (4, "crash", World::crash),
+    (3, "crash", World::crash),
 ];
 
 #[test]
@@ -205,7 +205,13 @@ impl World {
     }
 
     fn order(&mut self) {
-        let command = command(&mut self.random);
+        let mut command = command(&mut self.random);
+        if self.routing.latched && self.random.permille(500) {
+            // Somebody mended it, and means to go on.
+            command = Command::Resume {
+                percentage: self.engine.rollout.former().map(|former| former.percentage),
+            };
+        }
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         self.shadow.asked(ticket, command.clone());

@@ -138,8 +138,8 @@ impl Shadow {
 
     /// What a restart finds is what was in force, or a raise that had been recorded.
     pub(super) fn restarted(&mut self, found: &Split, disk: &Disk, now: Tick) {
-        let last = disk.journal.last().map(|last| last.stamp.sequence);
-        let recorded = last.is_some() && last == self.raise;
+        // Also one that was overtaken since, by a step that is not recorded yet.
+        let recorded = disk.journal.last().is_some_and(Entry::is_raise);
         let known = |was: &Split| !raises(was, found);
         assert!(
             found.latched || recorded || self.possible.iter().any(known),
@@ -147,7 +147,8 @@ impl Shadow {
         );
         self.asks.clear();
         self.spent = Rollout::fold(&disk.journal).spent();
-        self.possible = vec![found.clone()];
+        // What the file lowers at start is not on the disk yet.
+        self.possible.push(found.clone());
         self.legacy_failed = None;
         self.begin_epoch(now);
         self.in_force(found);
