@@ -126,11 +126,8 @@ impl Bench {
         }
         for entry in entries(&self.said) {
             let sequence = entry.stamp.sequence;
-            self.engine.handle(
-                Event::Recorded { sequence },
-                self.now,
-                self.wall,
-            );
+            self.engine
+                .handle(Event::Recorded { sequence }, self.now, self.wall);
         }
     }
 
@@ -236,16 +233,22 @@ impl Bench {
             backend,
             message: "as reported".to_owned(),
         };
-        assert_eq!(self.handle(Event::Report(reported)), [], "a report is heard at the tick");
+        assert_eq!(
+            self.handle(Event::Report(reported)),
+            [],
+            "a report is heard at the tick"
+        );
     }
 
     /// The rules that reversed so far.
     pub(super) fn reversals(&self) -> Vec<&str> {
-        let rule = |effect| match effect {
-            &Effect::Reversed { ref rule } => Some(rule.as_str()),
-            _ => None,
-        };
-        self.said.iter().filter_map(rule).collect()
+        self.said
+            .iter()
+            .filter_map(|effect| match effect {
+                Effect::Reversed { rule } => Some(rule.as_str()),
+                _ => None,
+            })
+            .collect()
     }
 
     /// Did this row tell people that it trips?
@@ -299,7 +302,9 @@ pub(super) fn ivr_texml() -> Vec<Rule> {
 
 fn rule(row: &toml::Value) -> Rule {
     let word = |key: &str| row.get(key).and_then(toml::Value::as_str);
-    let measure = word("measure").and_then(Measure::from_name).expect("a measure");
+    let measure = word("measure")
+        .and_then(Measure::from_name)
+        .expect("a measure");
     let (side, key) = match row.get("above") {
         Some(_) => (Side::Above, "above"),
         None => (Side::Below, "below"),

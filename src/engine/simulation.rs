@@ -6,6 +6,7 @@
 //! seeds than the default, `SIM_SEED=s` one seed alone, told step by step.
 
 mod disk;
+mod drawn;
 mod lines;
 mod shadow;
 
@@ -15,12 +16,10 @@ use std::time::Duration;
 
 use super::bench::{Random, START, asked_for, percent};
 use super::{Effect, Engine, Event, Reported, Settings, Ticket};
-use crate::measure::scorecard::Mature;
 use crate::measure::{Observation, ReportKind};
 use crate::model::{Backend, Percentage, Tick, Wall};
-use crate::rollout::{Command, Level, List, Order, Rollout, Wishes};
-use crate::rules::{Action, Measure, Rule};
-use crate::split::{By, Hash, Scheme, Split};
+use crate::rollout::{Command, List, Order, Rollout, Wishes};
+use crate::split::Split;
 use disk::{Disk, Job, Told};
 use lines::Lines;
 use shadow::Shadow;
@@ -56,14 +55,21 @@ const HAPPENINGS: &[Happening] = &[
 #[test]
 fn whatever_happens_the_promises_hold() {
     let alone = asked_for("SIM_SEED", u64::MAX);
-    let seeds = if alone == u64::MAX { 0..asked_for("SIM_SEEDS", SEEDS) } else { alone..alone + 1 };
+    let seeds = if alone == u64::MAX {
+        0..asked_for("SIM_SEEDS", SEEDS)
+    } else {
+        alone..alone + 1
+    };
     let mut lived = BTreeMap::new();
     for seed in seeds {
         let mut world = World::new(seed);
         world.loud = alone != u64::MAX;
         let life = catch_unwind(AssertUnwindSafe(|| world.live()));
         if let Err(panic) = life {
-            println!("SIM_SEED={seed} fails at step {}, {}", world.step, world.doing);
+            println!(
+                "SIM_SEED={seed} fails at step {}, {}",
+                world.step, world.doing
+            );
             resume_unwind(panic);
         }
         for (what, times) in world.lived {
@@ -72,7 +78,16 @@ fn whatever_happens_the_promises_hold() {
     }
     println!("{lived:?}");
     if alone == u64::MAX {
-        for what in ["reversal", "raise", "resume", "crash", "restart latched", "overtaken", "refused by the disk", "late record"] {
+        for what in [
+            "reversal",
+            "raise",
+            "resume",
+            "crash",
+            "restart latched",
+            "overtaken",
+            "refused by the disk",
+            "late record",
+        ] {
             assert!(lived.contains_key(what), "no seed saw one: {what}");
         }
     }
@@ -103,7 +118,7 @@ struct World {
 impl World {
     fn new(seed: u64) -> Self {
         let mut random = Random(seed);
-        let settings = settings(&mut random);
+        let settings = drawn::settings(&mut random);
         let (now, wall) = (START, Wall(1_700_000_000_000));
         let (engine, first) = Engine::new(settings.clone(), Rollout::default(), None, now, wall);
         let routing = engine.split().clone();
@@ -172,7 +187,8 @@ impl World {
         });
         let findings = &self.engine.findings;
         assert_eq!(findings.len(), self.settings.rules.len());
-        self.shadow.nothing_was_overlooked(&self.engine, &self.settings.rules, self.now);
+        self.shadow
+            .nothing_was_overlooked(&self.engine, &self.settings.rules, self.now);
     }
 
     fn ring(&mut self) {
@@ -205,7 +221,7 @@ impl World {
     }
 
     fn order(&mut self) {
-        let mut command = command(&mut self.random);
+        let mut command = drawn::command(&mut self.random);
         if self.routing.latched && self.random.permille(500) {
             // Somebody mended it, and means to go on.
             command = Command::Resume {
@@ -230,7 +246,10 @@ impl World {
             ReportKind::MemoryUsed(0.5),
         ]);
         let backend = self.random.of(&Backend::ALL);
-        let id = self.random.permille(700).then(|| self.random.below(20).to_string());
+        let id = self
+            .random
+            .permille(700)
+            .then(|| self.random.below(20).to_string());
         self.shadow.reported(backend, kind);
         self.tell(Event::Report(Reported {
             id,
@@ -242,7 +261,7 @@ impl World {
 
     fn reload(&mut self) {
         match self.random.below(10) {
-            0 => self.settings.rules = rules(&mut self.random),
+            0 => self.settings.rules = drawn::rules(&mut self.random),
             1 => self.settings.wishes.enabled = self.random.permille(500),
             2..=4 => self.settings.wishes.percentage = percent(self.random.of(&SHARES)),
             5..=8 => {
@@ -259,8 +278,14 @@ impl World {
         let fresh = Box::new(self.settings.clone());
         let before = (self.engine.rollout.clone(), self.engine.split().clone());
         let preview = self.engine.preview(&fresh, self.wall);
-        assert_eq!(before, (self.engine.rollout.clone(), self.engine.split().clone()));
-        assert!(!before.1.latched || preview.split.latched, "no file clears a latch");
+        assert_eq!(
+            before,
+            (self.engine.rollout.clone(), self.engine.split().clone())
+        );
+        assert!(
+            !before.1.latched || preview.split.latched,
+            "no file clears a latch"
+        );
         self.tell(Event::Reload(fresh));
     }
 
@@ -331,7 +356,10 @@ impl World {
             self.note("restart latched");
             assert!(found.latched, "the latch file outranks the journal");
         }
-        assert!(found.generation >= journal.generation(), "a generation fell");
+        assert!(
+            found.generation >= journal.generation(),
+            "a generation fell"
+        );
         self.shadow.restarted(&found, &self.disk, self.now);
         self.routing = found;
         self.carry_out(first);
@@ -362,7 +390,8 @@ impl World {
                     if shadow::raises(&self.routing, &split) {
                         self.note("raise");
                     }
-                    self.shadow.published(&self.routing, &split, &granted, &self.disk, self.now);
+                    self.shadow
+                        .published(&self.routing, &split, &granted, &self.disk, self.now);
                     self.routing = split;
                 }
                 Effect::Latch { reason } => self.disk.send(Job::Latch(reason)),
@@ -394,7 +423,11 @@ impl World {
     // -- what must hold ------------------------------------------------------------
 
     fn check(&mut self) {
-        assert_eq!(*self.engine.split(), self.routing, "requests see another split");
+        assert_eq!(
+            *self.engine.split(),
+            self.routing,
+            "requests see another split"
+        );
         self.lines.check();
         if self.is_quiet() {
             self.same_as_the_journal();
@@ -403,7 +436,10 @@ impl World {
         let status = self.engine.status(self.now, self.wall);
         assert_eq!(status.latched, self.routing.latched);
         assert_eq!(status.latched, status.verification.is_some(), "{status:?}");
-        assert_eq!(status.verification.map_or(0, |seen| seen.new_calls_on_new), 0);
+        assert_eq!(
+            status.verification.map_or(0, |seen| seen.new_calls_on_new),
+            0
+        );
         if !status.durable && self.engine.durable {
             self.note("late record");
         }
@@ -431,14 +467,22 @@ impl World {
             // What a file would change tells what was seen of it, and how tenants came
             // to be on their lists.
             let wishes = rollout.wishes(&file, true, self.wall);
-            let wished: Vec<_> = wishes.entries.into_iter().map(|entry| entry.after).collect();
+            let wished: Vec<_> = wishes
+                .entries
+                .into_iter()
+                .map(|entry| entry.after)
+                .collect();
             let standing = (rollout.phase(), rollout.former(), rollout.spent());
             (split, standing, wished, wishes.refused)
         };
         assert_eq!(known(&back), known(&self.engine.rollout));
         assert!(back.generation() <= self.engine.rollout.generation());
         assert!(back.sequence() <= self.engine.rollout.sequence());
-        assert_eq!(self.disk.latch.is_some(), self.routing.latched, "the latch file");
+        assert_eq!(
+            self.disk.latch.is_some(),
+            self.routing.latched,
+            "the latch file"
+        );
     }
 
     /// The disk is well again and everything on its way arrives.
@@ -456,74 +500,5 @@ impl World {
         assert!(self.is_quiet(), "{:?} still waits", self.engine.pending);
         assert!(self.engine.is_durable(self.now));
         self.shadow.everybody_was_answered();
-    }
-}
-
-fn settings(random: &mut Random) -> Settings {
-    let by = random.of(&[By::Tenant, By::Call, By::Caller]);
-    Settings {
-        scheme: Scheme {
-            by,
-            hash: Hash::Xxh3 {
-                salt: "sim".to_owned(),
-            },
-        },
-        rules: rules(random),
-        mature: Mature::After(Duration::from_secs(20)),
-        wishes: Wishes {
-            enabled: true,
-            percentage: percent(random.of(&SHARES)),
-            ..Wishes::default()
-        },
-        file_on_empty: random.permille(500),
-        config_hash: "0123456789ab".to_owned(),
-    }
-}
-
-/// R1's rows over a minute, so that a short life sees them all.
-fn rules(random: &mut Random) -> Vec<Rule> {
-    use Measure::{AbandonmentRate, CriticalErrors, ErrorRate, ResponseTimeMean};
-    let holds = if random.permille(500) { Action::Hold } else { Action::Alert };
-    let rows = [
-        ("holds", ErrorRate, 0.05, holds),
-        ("errors", ErrorRate, 0.10, Action::Reverse),
-        ("slow", ResponseTimeMean, 5000.0, Action::Reverse),
-        ("hang-ups", AbandonmentRate, 0.25, Action::Reverse),
-        ("critical", CriticalErrors, 0.0, Action::Reverse),
-    ];
-    let early = random.permille(700);
-    let row = |(name, measure, threshold, action): (&str, Measure, f64, Action)| Rule {
-        name: name.to_owned(),
-        measure,
-        side: measure.bad_side(),
-        threshold,
-        over: Duration::from_secs(60),
-        action,
-        hold_for: Duration::ZERO,
-        calls_min: if measure == CriticalErrors { 0 } else { 6 },
-        failed_min: if measure == ErrorRate { 3 } else { 0 },
-        early: Rule::default_early(measure, measure.bad_side(), action).filter(|_| early),
-        priority: None,
-        to: Vec::new(),
-    };
-    rows.map(row).into()
-}
-
-fn command(random: &mut Random) -> Command {
-    let share = |random: &mut Random| -> Percentage { percent(random.of(&SHARES)) };
-    let tenant = random.of(&TENANTS).to_owned();
-    match random.below(14) {
-        0..=3 => Command::Percentage(share(random)),
-        4 => Command::Hold,
-        5..=8 => Command::Resume {
-            percentage: random.permille(600).then(|| share(random)),
-        },
-        9 => Command::Rollback(Level::Tenant(tenant)),
-        10 => Command::Rollback(Level::Partial(share(random))),
-        11 => Command::Rollback(Level::Total),
-        _ => Command::Tenant {
-            id: tenant,
-            list: random.of(&[None, Some(List::Enabled), Some(List::Disabled)]),
-        },
     }
 }

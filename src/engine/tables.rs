@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::bench::{Bench, Random, asked_for, ivr_texml, mins};
-use crate::measure::{CallEnd, Cause, Observation, Outcome, ReportKind};
+use crate::measure::{CallEnd, Cause, Outcome, ReportKind};
 use crate::model::{Backend, PerBackend};
 
 /// Plays something that a row must act on, or its neighbour.
@@ -59,7 +59,11 @@ fn slow(minutes: u64, latency_ms: u32) -> impl Fn(&mut Bench) {
 fn hang_ups(minutes: u64, abandoned: u64) -> impl Fn(&mut Bench) {
     move |bench| {
         spread(bench, mins(minutes), abandoned, |bench, gone| {
-            bench.end(if gone { CallEnd::Abandoned } else { CallEnd::Served });
+            bench.end(if gone {
+                CallEnd::Abandoned
+            } else {
+                CallEnd::Served
+            });
         });
         // Until the last of them has had its ten minutes to end.
         for _ in 0..100 {
@@ -115,22 +119,67 @@ fn busy(calls: u64) -> impl Fn(&mut Bench) {
 fn reversal_table() -> Vec<Case> {
     let critical = |backend| reports(backend, ReportKind::CriticalError);
     vec![
-        case("error_rate-above-5%-15m", false, errors(15, 6), errors(15, 5)),
-        case("error_rate-above-10%-5m", true, errors(5, 11), errors(5, 10)),
-        case("response_time_mean-above-3s-10m", false, slow(10, 3001), slow(10, 3000)),
-        case("response_time_mean-above-5s-5m", true, slow(5, 5001), slow(5, 5000)),
-        case("abandonment_rate-above-15%-30m", false, hang_ups(30, 16), hang_ups(30, 15)),
-        case("abandonment_rate-above-25%-15m", true, hang_ups(15, 26), hang_ups(15, 25)),
-        case("critical_errors-above-0-1h", true, critical(Backend::New), critical(Backend::Legacy)),
+        case(
+            "error_rate-above-5%-15m",
+            false,
+            errors(15, 6),
+            errors(15, 5),
+        ),
+        case(
+            "error_rate-above-10%-5m",
+            true,
+            errors(5, 11),
+            errors(5, 10),
+        ),
+        case(
+            "response_time_mean-above-3s-10m",
+            false,
+            slow(10, 3001),
+            slow(10, 3000),
+        ),
+        case(
+            "response_time_mean-above-5s-5m",
+            true,
+            slow(5, 5001),
+            slow(5, 5000),
+        ),
+        case(
+            "abandonment_rate-above-15%-30m",
+            false,
+            hang_ups(30, 16),
+            hang_ups(30, 15),
+        ),
+        case(
+            "abandonment_rate-above-25%-15m",
+            true,
+            hang_ups(15, 26),
+            hang_ups(15, 25),
+        ),
+        case(
+            "critical_errors-above-0-1h",
+            true,
+            critical(Backend::New),
+            critical(Backend::Legacy),
+        ),
     ]
 }
 
 fn alert_table() -> Vec<Case> {
     vec![
         case("error rate high", false, errors(5, 6), errors(5, 5)),
-        case("response time degraded", false, slow(5, 2001), slow(5, 2000)),
+        case(
+            "response time degraded",
+            false,
+            slow(5, 2001),
+            slow(5, 2000),
+        ),
         case("memory usage high", false, memory(0.81), memory(0.80)),
-        case("call abandonment high", false, hang_ups(15, 16), hang_ups(15, 15)),
+        case(
+            "call abandonment high",
+            false,
+            hang_ups(15, 16),
+            hang_ups(15, 15),
+        ),
         case("speech recognition low", false, speech(26), speech(25)),
         case("system down", false, down(0), down(1)),
         case("concurrent calls high", false, busy(16), busy(15)),
@@ -140,7 +189,13 @@ fn alert_table() -> Vec<Case> {
 #[test]
 fn every_row_acts_and_its_neighbour_is_spared() {
     let mut played = BTreeSet::new();
-    for Case { row, trips, spares, reverses } in reversal_table().into_iter().chain(alert_table()) {
+    for Case {
+        row,
+        trips,
+        spares,
+        reverses,
+    } in reversal_table().into_iter().chain(alert_table())
+    {
         let mut bench = Bench::at(50, ivr_texml());
         trips(&mut bench);
         assert!(bench.told(row), "{row} trips and nobody is told");
@@ -233,7 +288,11 @@ fn a_total_outage_at_two_calls_a_minute_is_reversed_within_eight_calls() {
 
 #[test]
 fn a_fault_of_thirty_percent_is_reversed_whatever_the_traffic() {
-    let rates: &[f64] = if asked_for("LONG", 0) > 0 { &[2.0, 20.0, 60.0] } else { &[2.0] };
+    let rates: &[f64] = if asked_for("LONG", 0) > 0 {
+        &[2.0, 20.0, 60.0]
+    } else {
+        &[2.0]
+    };
     for &calls_per_minute in rates {
         let fault = Fault {
             calls_per_minute,
@@ -268,9 +327,15 @@ fn reversals_at_half(calls: u64, each: u64, gap: Duration, seed: u64) -> u64 {
 
 #[test]
 fn no_reversal_in_a_million_calls_that_fail_at_half_the_threshold() {
-    let calls = if asked_for("LONG", 0) > 0 { 1_000_000 } else { 200_000 };
+    let calls = if asked_for("LONG", 0) > 0 {
+        1_000_000
+    } else {
+        200_000
+    };
     let reversals = reversals_at_half(calls, 50, Duration::ZERO, 1);
-    println!("{calls} calls failing at 5 % (the table allows 10 %), 500 a second: {reversals} reversals");
+    println!(
+        "{calls} calls failing at 5 % (the table allows 10 %), 500 a second: {reversals} reversals"
+    );
     assert_eq!(reversals, 0);
 }
 

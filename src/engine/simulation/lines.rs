@@ -89,7 +89,12 @@ impl Lines {
     }
 
     /// A webhook of an unknown call.
-    pub(super) fn ring(&mut self, random: &mut Random, split: &Split, now: Tick) -> Option<Observation> {
+    pub(super) fn ring(
+        &mut self,
+        random: &mut Random,
+        split: &Split,
+        now: Tick,
+    ) -> Option<Observation> {
         if self.table.len() >= MOST {
             return None;
         }
@@ -99,7 +104,10 @@ impl Lines {
             5 => EventKind::Report,
             _ => EventKind::Start,
         };
-        let parent = random.permille(60).then(|| self.any(random, |_| true)).flatten();
+        let parent = random
+            .permille(60)
+            .then(|| self.any(random, |_| true))
+            .flatten();
         let number = self.next;
         self.next += 1;
         let mut line = Line {
@@ -116,7 +124,11 @@ impl Lines {
         let parent = parent.map(|parent| &self.table[&parent].call);
         let first = calls::first(&event, &line.subject(), split, parent, now);
         if split.latched && parent.is_none() {
-            assert_eq!(first.placement.backend, Backend::Legacy, "placed on new while latched");
+            assert_eq!(
+                first.placement.backend,
+                Backend::Legacy,
+                "placed on new while latched"
+            );
         }
         let placed = Observation::Placed(Placed {
             at: now,
@@ -138,7 +150,12 @@ impl Lines {
     }
 
     /// A webhook leaves for its backend; the routing is read just before.
-    pub(super) fn leave(&mut self, random: &mut Random, split: &Split, now: Tick) -> Option<Observation> {
+    pub(super) fn leave(
+        &mut self,
+        random: &mut Random,
+        split: &Split,
+        now: Tick,
+    ) -> Option<Observation> {
         let number = self.any(random, |line| line.waits == Waits::Here)?;
         let line = self.table.get_mut(&number)?;
         line.waits = Waits::There(now);
@@ -152,7 +169,10 @@ impl Lines {
         let on_new = line.call.backend() == Backend::New;
         let follows = line.call.because() == Because::Inherited;
         let after_latch = starts && on_new && split.latched && !follows;
-        assert!(!after_latch, "a call starts on new after the latch: {line:?}");
+        assert!(
+            !after_latch,
+            "a call starts on new after the latch: {line:?}"
+        );
         starts.then(|| {
             Observation::Placed(Placed {
                 at: now,
@@ -172,7 +192,11 @@ impl Lines {
     pub(super) fn answer(&mut self, random: &mut Random, now: Tick) -> Option<Observation> {
         let number = self.any(random, |line| matches!(line.waits, Waits::There(_)))?;
         let mood = self.mood[self.table[&number].call.backend()];
-        let latency_ms = if random.permille(mood.slow) { 9000 } else { 300 };
+        let latency_ms = if random.permille(mood.slow) {
+            9000
+        } else {
+            300
+        };
         let outcome = if random.permille(mood.fails) {
             Outcome::Failed(random.of(&[Cause::Status, Cause::Timeout, Cause::Connect]))
         } else {
@@ -182,20 +206,35 @@ impl Lines {
     }
 
     /// The provider hangs up on us while we wait.
-    pub(super) fn provider_hangs_up(&mut self, random: &mut Random, now: Tick) -> Option<Observation> {
+    pub(super) fn provider_hangs_up(
+        &mut self,
+        random: &mut Random,
+        now: Tick,
+    ) -> Option<Observation> {
         let number = self.any(random, |line| matches!(line.waits, Waits::There(_)))?;
         Some(self.settle(number, Outcome::Failed(Cause::ClientGone), 400, now))
     }
 
     fn settle(&mut self, number: u64, outcome: Outcome, latency_ms: u32, now: Tick) -> Observation {
-        let line = self.table.get_mut(&number).expect("it was picked from the table");
+        let line = self
+            .table
+            .get_mut(&number)
+            .expect("it was picked from the table");
         line.waits = Waits::Not;
         let failed = match outcome {
             Outcome::Served => Some(false),
             Outcome::Failed(Cause::ClientGone) => None,
             Outcome::Failed(_) => Some(true),
         };
-        let voice = line.call.heard(failed, Does { serves: false, ends: false }, false, now);
+        let voice = line.call.heard(
+            failed,
+            Does {
+                serves: false,
+                ends: false,
+            },
+            false,
+            now,
+        );
         Observation::Answered(Answered {
             at: now,
             backend: line.call.backend(),
@@ -214,11 +253,15 @@ impl Lines {
 
     /// A caller goes on, or one known by events alone is answered at last.
     pub(super) fn speak(&mut self, random: &mut Random, now: Tick) {
-        let Some(number) = self.any(random, |line| line.waits == Waits::Not && !line.call.has_ended())
-        else {
+        let Some(number) = self.any(random, |line| {
+            line.waits == Waits::Not && !line.call.has_ended()
+        }) else {
             return;
         };
-        let line = self.table.get_mut(&number).expect("it was picked from the table");
+        let line = self
+            .table
+            .get_mut(&number)
+            .expect("it was picked from the table");
         let mut call = line.call;
         call.step(EventKind::Step, &line.subject(), now);
         line.call = call;
@@ -227,12 +270,18 @@ impl Lines {
 
     /// A call is over.
     pub(super) fn end(&mut self, random: &mut Random, now: Tick) -> Option<Observation> {
-        let number = self.any(random, |line| line.waits == Waits::Not && !line.call.has_ended())?;
+        let number = self.any(random, |line| {
+            line.waits == Waits::Not && !line.call.has_ended()
+        })?;
         let line = self.table.get_mut(&number)?;
         let loses = random.permille(self.mood[line.call.backend()].loses);
         let last = Final {
             status: FinalStatus::Completed,
-            by: Some(if loses { HungUp::Caller } else { HungUp::Callee }),
+            by: Some(if loses {
+                HungUp::Caller
+            } else {
+                HungUp::Callee
+            }),
             duration_s: Some(30),
         };
         let ended = line.call.end(&last, SHORT, now);
@@ -252,7 +301,10 @@ impl Lines {
     }
 
     pub(super) fn drop_provisional(&mut self, split: &Split) {
-        assert!(split.latched, "provisional pins are dropped for a latch that is in force");
+        assert!(
+            split.latched,
+            "provisional pins are dropped for a latch that is in force"
+        );
         for line in self.table.values_mut() {
             line.call.drop_provisional();
         }

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::{Effect, Engine, Settings, Ticket};
-use super::disk::Disk;
 use super::TENANTS;
+use super::disk::Disk;
 use crate::measure::{Answered, CallEnd, Ended, Observation, Outcome, ReportKind, Voice};
 use crate::model::{Backend, CallKey, TenantKey, Tick};
 use crate::rollout::{Command, Entry, List, Phase, Rollout, Wishes};
@@ -162,7 +162,9 @@ impl Shadow {
     fn in_force(&mut self, split: &Split) {
         if split.latched {
             self.spent = self.spent.max(split.generation);
-            let legacys = subjects(split).iter().all(|on| on.backend == Backend::Legacy);
+            let legacys = subjects(split)
+                .iter()
+                .all(|on| on.backend == Backend::Legacy);
             assert!(legacys, "latched, and somebody goes to new: {split:?}");
         }
     }
@@ -173,8 +175,15 @@ impl Shadow {
         match observation {
             Observation::Answered(answered) => self.answered_by_backend(answered),
             Observation::Ended(ended) => {
-                let counts = ended.backend == Backend::New && self.counts(ended.began, ended.generation);
-                let gone = matches!(ended, Ended { end: CallEnd::Abandoned, .. });
+                let counts =
+                    ended.backend == Backend::New && self.counts(ended.began, ended.generation);
+                let gone = matches!(
+                    ended,
+                    Ended {
+                        end: CallEnd::Abandoned,
+                        ..
+                    }
+                );
                 self.seen.abandoned += u64::from(counts && gone);
             }
             Observation::Placed(_) | Observation::Refused { .. } => {}
@@ -243,7 +252,12 @@ impl Shadow {
         if tenants.len() > 3 || self.legacy_failed.is_some_and(recent) {
             return;
         }
-        let window: Vec<_> = self.seen.voices.iter().filter(|heard| recent(heard.at)).collect();
+        let window: Vec<_> = self
+            .seen
+            .voices
+            .iter()
+            .filter(|heard| recent(heard.at))
+            .collect();
         let calls: BTreeSet<_> = window.iter().map(|heard| heard.call).collect();
         let bad: Vec<_> = window.iter().filter(|heard| heard.failed).collect();
         let bad_calls: BTreeSet<_> = bad.iter().map(|heard| heard.call).collect();
@@ -283,7 +297,13 @@ fn subjects(split: &Split) -> Vec<Placement> {
 /// Does this put more on new than that?
 pub(super) fn raises(before: &Split, split: &Split) -> bool {
     let open = |split: &Split| split.enabled && !split.latched;
-    let share = |split: &Split| if open(split) { split.percentage.basis_points() } else { 0 };
+    let share = |split: &Split| {
+        if open(split) {
+            split.percentage.basis_points()
+        } else {
+            0
+        }
+    };
     let moved = subjects(before)
         .into_iter()
         .zip(subjects(split))
@@ -302,7 +322,11 @@ fn allows(command: &Command, before: &Split, split: &Split) -> bool {
         }
         Command::Resume { percentage } => {
             // At 0 % unless named, where it was latched; else as it was.
-            let unnamed = if before.latched { 0 } else { before.percentage.basis_points() };
+            let unnamed = if before.latched {
+                0
+            } else {
+                before.percentage.basis_points()
+            };
             let to = percentage.map_or(unnamed, |to| to.basis_points());
             if split.percentage.basis_points() != to {
                 return false;
