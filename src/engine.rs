@@ -284,6 +284,11 @@ impl Engine {
         &self.split
     }
 
+    /// Is a raise on its way to the disk?
+    pub fn is_waiting(&self) -> bool {
+        self.pending.is_some()
+    }
+
     /// What operators see.
     pub fn status(&mut self, now: Tick, wall: Wall) -> Status {
         status::build(self, now, wall)
@@ -425,7 +430,7 @@ impl Engine {
         self.publish(now, effects);
         if entry.latches() {
             effects.push(Effect::Latch {
-                reason: entry.reason.clone(),
+                reason: entry.latch_reason(),
             });
         }
         let done = Done {

@@ -160,6 +160,9 @@ pub fn start(config: Config, signals: Signals) -> anyhow::Result<Running> {
     let admin_listener = bind_admin(config.listen.admin)?;
     let admin = admin_listener.local_addr()?;
     let metrics_listener = config.listen.metrics.map(bind_admin).transpose()?;
+    let metrics_only = (metrics_listener.as_ref())
+        .map(TcpListener::local_addr)
+        .transpose()?;
 
     let status = Arc::new(ArcSwap::from_pointee(engine.status(now, wall)));
     let (stop, stopping) = watch::channel(Stop::No);
@@ -219,7 +222,9 @@ pub fn start(config: Config, signals: Signals) -> anyhow::Result<Running> {
     is_ready
         .blocking_recv()
         .context("the engine did not start")??;
-    tracing::info!(%webhooks, %admin, workers, "Switchback is up.");
+    // With port 0 only this line knows the ports.
+    let scrapers = metrics_only.map(tracing::field::display);
+    tracing::info!(%webhooks, %admin, metrics = scrapers, workers, "Switchback is up.");
     Ok(Running {
         webhooks,
         admin,

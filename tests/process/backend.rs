@@ -1,0 +1,143 @@
+//! A backend that keeps a book of what it was sent and answers as it is told.
+//!
+//! By itself it answers every webhook with a sound document. A webhook may ask for
+//! something else in its query, by the backend's name: `?new=500`, `?new=slow-300`.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread;
+use std::time::Duration;
+
+use super::http::{Link, Message, PATIENCE};
+
+/// A document that neither ends the call nor serves it.
+pub(crate) const SOUND: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\
+    <Response><Gather action=\"/ivr/menu\"><Say>Hello</Say></Gather></Response>";
+
+pub(crate) struct Backend {
+    pub(crate) address: SocketAddr,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    name: &'static str,
+    book: Mutex<Vec<Message>>,
+    gate: Mutex<bool>,
+    opened: Condvar,
+}
+
+impl Backend {
+    pub(crate) fn new(name: &'static str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let address = listener.local_addr().expect("it is bound");
+        let inner = Arc::new(Inner {
+            name,
+            book: Mutex::default(),
+            gate: Mutex::default(),
+            opened: Condvar::new(),
+        });
+        let own = Arc::clone(&inner);
+        // It ends with the test process: nothing here needs to be put away.
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let own = Arc::clone(&own);
+                thread::spawn(move || own.converse(Link::over(stream)));
+            }
+        });
+        Self { address, inner }
+    }
+
+    /// Everything it was sent.
+    pub(crate) fn book(&self) -> Vec<Message> {
+        self.inner.book().clone()
+    }
+
+    /// The last it was sent.
+    pub(crate) fn last(&self) -> Message {
+        let last = self.inner.book().last().cloned();
+        last.expect("the backend was sent something")
+    }
+
+    /// How many webhooks of that call it was sent.
+    pub(crate) fn times(&self, call: &str) -> usize {
+        let told = |message: &&Message| names(message, call);
+        self.inner.book().iter().filter(told).count()
+    }
+
+    /// Answers what is `held` now, and holds nothing any more.
+    pub(crate) fn release(&self) {
+        *self.inner.gate.lock().expect("no holder panics") = true;
+        self.inner.opened.notify_all();
+    }
+}
+
+fn names(message: &Message, call: &str) -> bool {
+    let body = String::from_utf8_lossy(&message.body);
+    let query = message.first.split([' ', '?']).nth(2).unwrap_or_default();
+    let own = format!("CallSid={}", call.replace(':', "%3A"));
+    body.split('&').chain(query.split('&')).any(|it| it == own)
+}
+
+impl Inner {
+    fn book(&self) -> MutexGuard<'_, Vec<Message>> {
+        self.book.lock().expect("no writer panics")
+    }
+
+    fn converse(&self, mut link: Link) {
+        while let Ok(Some(request)) = link.receive() {
+            let manner = self.manner(&request.first);
+            self.book().push(request);
+            let Some((status, document)) = self.answer(&manner) else {
+                return;
+            };
+            let answer = format!(
+                "HTTP/1.1 {status} Said\r\ncontent-type: application/xml\r\n\
+                 x-backend: {}\r\nx-many: first\r\nx-many: second\r\nkeep-alive: timeout=9\r\n\
+                 content-length: {}\r\n\r\n{document}",
+                self.name,
+                document.len()
+            );
+            if link.send(answer.as_bytes()).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// What the webhook asks this backend for.
+    fn manner(&self, line: &str) -> String {
+        let query = line.split(' ').nth(1).and_then(|it| it.split_once('?'));
+        let (_, query) = query.unwrap_or_default();
+        let own = query.split('&').filter_map(|it| it.split_once('='));
+        own.filter(|(name, _)| *name == self.name)
+            .map(|(_, manner)| manner.to_owned())
+            .next()
+            .unwrap_or_default()
+    }
+
+    /// Status and document; None: it hangs up.
+    fn answer(&self, manner: &str) -> Option<(u16, &'static str)> {
+        match manner {
+            "" => Some((200, SOUND)),
+            "broken" => Some((200, "<Response><Say>Hello</Response>")),
+            "hang-up" => None,
+            "held" => {
+                self.wait();
+                Some((200, SOUND))
+            }
+            slow if slow.starts_with("slow-") => {
+                let millis = slow.trim_start_matches("slow-").parse();
+                thread::sleep(Duration::from_millis(millis.expect("milliseconds")));
+                Some((200, SOUND))
+            }
+            status => Some((status.parse().expect("a manner or a status"), "no")),
+        }
+    }
+
+    fn wait(&self) {
+        let gate = self.gate.lock().expect("no holder panics");
+        let waited = self
+            .opened
+            .wait_timeout_while(gate, PATIENCE, |open| !*open);
+        drop(waited.expect("no holder panics"));
+    }
+}

@@ -1,0 +1,131 @@
+//! `kill -9`, and what the next process makes of what is left.
+
+use std::fs;
+
+use super::lab::{Lab, NEAR};
+
+#[test]
+fn calls_keep_their_backend_over_a_crash() {
+    let mut lab = Lab::started(|file| {
+        file.scheme = "by = \"call\"\nhash = \"xxh3\"\nsalt = \"crash\"";
+    });
+    let mut homes = Vec::new();
+    for _ in 0..40 {
+        let call = lab.fresh();
+        let welcome = lab.webhook(NEAR, "/ivr/welcome", &call, "&CallStatus=ringing");
+        homes.push((call, welcome.side().to_owned()));
+    }
+    let on = |side: &str| homes.iter().filter(|(_, home)| home == side).count();
+    assert!(on("new") > 5 && on("legacy") > 5, "both have calls");
+    // A header of 16 bytes and 48 for each call: the pins are with the kernel.
+    let pins = lab.state().join("pins");
+    lab.until("the pins are written", || {
+        fs::metadata(&pins).is_ok_and(|pins| pins.len() >= 16 + 48 * 40)
+    });
+    lab.order(&["set", "100", "--reason", "onward"]);
+    lab.kill();
+
+    lab.start();
+    assert_eq!(lab.status()["percentage"], 100);
+    for (call, home) in &homes {
+        let menu = lab.webhook(NEAR, "/ivr/menu", call, "&Digits=1");
+        assert_eq!(menu.side(), home, "{call}");
+        let explained = lab.order_quietly(call);
+        assert_eq!(explained["backend"], home.as_str());
+    }
+    assert_eq!(lab.metric("switchback_pins_loaded_total"), Some(40.0));
+    assert_eq!(lab.begin(NEAR, "/ivr/welcome").side(), "new");
+}
+
+impl Lab {
+    fn order_quietly(&self, call: &str) -> serde_json::Value {
+        self.get(&format!("/api/v1/explain?call={call}")).json()
+    }
+}
+
+#[test]
+fn a_latch_and_a_percentage_outlive_a_crash() {
+    let mut lab = Lab::started(|_| {});
+    lab.order(&["set", "37", "--reason", "a step"]);
+    lab.kill();
+    lab.start();
+    assert_eq!(lab.status()["percentage"], 37);
+    assert_eq!(lab.status()["latched"], false);
+
+    lab.order(&["rollback", "total", "--reason", "silence"]);
+    lab.until("it is on disk", || {
+        let last = lab.journal().pop();
+        last.is_some_and(|line| line["after"]["latched"] == true)
+    });
+    lab.kill();
+    lab.start();
+    let status = lab.status();
+    assert_eq!(status["latched"], true);
+    assert_eq!(status["phase"], "rolled-back");
+    assert_eq!(lab.begin(NEAR, "/ivr/welcome").side(), "legacy");
+    lab.order(&["resume", "--percentage", "37", "--reason", "mended"]);
+    lab.kill();
+    lab.start();
+    assert_eq!(
+        lab.status()["percentage"],
+        37,
+        "an answered resume is durable"
+    );
+    assert_eq!(lab.status()["latched"], false);
+}
+
+#[test]
+fn a_damaged_journal_is_set_aside_and_latches() {
+    let mut lab = Lab::started(|_| {});
+    lab.order(&["set", "60", "--reason", "a step"]);
+    lab.order(&["set", "70", "--reason", "another"]);
+    lab.kill();
+    let journal = lab.state().join("journal.jsonl");
+    let good = fs::read_to_string(&journal).unwrap();
+    fs::write(&journal, good.replace("a step", "a slip")).unwrap();
+
+    lab.start();
+    let status = lab.status();
+    assert_eq!(status["latched"], true);
+    assert_eq!(status["phase"], "reversed");
+    assert_eq!(status["percentage"], 0);
+    assert_eq!(lab.begin(NEAR, "/ivr/welcome").side(), "legacy");
+    let aside = fs::read_dir(lab.state())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .find(|name| name.starts_with("journal.jsonl.damaged-"))
+        .expect("it was set aside");
+    assert!(lab.log().contains(&aside), "the log names it");
+    assert_eq!(lab.journal()[0]["set_aside"], aside.as_str());
+    let kept = fs::read_to_string(lab.state().join(aside)).unwrap();
+    assert!(kept.contains("a slip"), "people may want to read it");
+    let above = lab.cli(&["resume", "--percentage", "1", "--reason", "hope"]);
+    assert_eq!(above.code, 1, "there is nothing to go back to");
+    lab.order(&["resume", "--reason", "compared by hand"]);
+    assert_eq!(lab.status()["latched"], false);
+}
+
+#[test]
+fn a_torn_last_line_is_cut_and_latches_nothing() {
+    let mut lab = Lab::started(|_| {});
+    lab.order(&["set", "60", "--reason", "a step"]);
+    lab.kill();
+    let journal = lab.state().join("journal.jsonl");
+    let good = fs::read_to_string(&journal).unwrap();
+    fs::write(&journal, format!("{good}{{\"sequence\":9,\"ti")).unwrap();
+    lab.start();
+    assert_eq!(lab.status()["latched"], false);
+    assert_eq!(lab.status()["percentage"], 60);
+    assert_eq!(fs::read_to_string(&journal).unwrap(), good);
+}
+
+#[test]
+fn a_latch_file_that_cannot_be_read_means_latched() {
+    let mut lab = Lab::started(|_| {});
+    lab.order(&["set", "60", "--reason", "a step"]);
+    lab.kill();
+    fs::write(lab.state().join("latch"), "scribble").unwrap();
+    lab.start();
+    assert_eq!(lab.status()["latched"], true);
+    assert_eq!(lab.begin(NEAR, "/ivr/welcome").side(), "legacy");
+}

@@ -1,0 +1,21 @@
+//! Whole-process tests: the real binary, real sockets, real signals, real crashes.
+//!
+//! Each test starts what it needs for itself (two backends, a state directory, a
+//! proxy on free ports), so all of them run side by side and need nothing but
+//! Rust. `SWITCHBACK_BIN` names another binary to be tested, a release for example.
+
+mod backend;
+mod http;
+mod lab;
+
+mod beginning;
+mod calls;
+mod crash;
+mod events;
+mod failures;
+mod numbers;
+mod orders;
+mod reload;
+mod reversal;
+mod stopping;
+mod tables;

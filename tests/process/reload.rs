@@ -1,0 +1,203 @@
+//! SIGHUP and the file: what a reload takes, what it refuses, and that no request
+//! notices.
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use super::http::{self, Link};
+use super::lab::{FAR, FORM, Lab, NEAR, form};
+
+const TAKEN: &str = "switchback_config_last_reload_successful";
+
+#[test]
+fn a_changed_percentage_applies_and_an_unchanged_one_undoes_nothing() {
+    let mut lab = Lab::started(|file| file.percentage = 10);
+    lab.rewrite(|file| file.percentage = 40);
+    lab.hangup();
+    lab.until("it applies", || lab.status()["percentage"] == 40);
+
+    lab.order(&["set", "25", "--reason", "too fast"]);
+    lab.hangup();
+    lab.next_look();
+    assert_eq!(lab.status()["percentage"], 25, "the file says nothing new");
+
+    lab.rewrite(|file| file.percentage = 30);
+    lab.hangup();
+    lab.until("it applies again", || lab.status()["percentage"] == 30);
+    assert_eq!(lab.metric(TAKEN), Some(1.0));
+}
+
+#[test]
+fn a_restart_is_a_reload_too() {
+    let mut lab = Lab::started(|file| file.percentage = 10);
+    lab.order(&["set", "25", "--reason", "by hand"]);
+    assert_eq!(lab.stop().code(), Some(0));
+    lab.start();
+    assert_eq!(lab.status()["percentage"], 25, "unchanged in the file");
+    assert_eq!(lab.stop().code(), Some(0));
+    lab.rewrite(|file| file.percentage = 15);
+    lab.start();
+    lab.until("the change applies", || lab.status()["percentage"] == 15);
+}
+
+#[test]
+fn while_latched_the_file_raises_nothing() {
+    let mut lab = Lab::started(|file| file.percentage = 10);
+    lab.order(&["rollback", "total", "--reason", "silence"]);
+    lab.rewrite(|file| {
+        file.percentage = 60;
+        file.split = "enabled_tenants = [\"+13125550107\"]";
+    });
+    let dry = lab.order(&["reload", "--dry-run"]).out;
+    assert!(dry.contains("refused"), "{dry}");
+    lab.hangup();
+    lab.next_look();
+    let status = lab.status();
+    assert_eq!(status["latched"], true);
+    assert_eq!(status["percentage"], 0);
+    for tenant in [NEAR, FAR] {
+        assert_eq!(lab.begin(tenant, "/ivr/welcome").side(), "legacy");
+    }
+    assert!(lab.log().contains("is refused while everything is latched"));
+    // Nor does it come true by itself once the latch is gone.
+    lab.order(&["resume", "--reason", "mended"]);
+    lab.hangup();
+    lab.next_look();
+    assert_eq!(lab.status()["percentage"], 0);
+    assert_eq!(lab.begin(FAR, "/ivr/welcome").side(), "legacy");
+}
+
+#[test]
+fn a_tenant_rolled_back_stays_so_whatever_the_file_lists() {
+    let mut lab = Lab::started(|_| {});
+    lab.order(&["rollback", "tenant", NEAR, "--reason", "a complaint"]);
+    lab.rewrite(|file| file.split = "enabled_tenants = [\"+13125550109\"]");
+    lab.hangup();
+    lab.next_look();
+    assert_eq!(lab.begin(NEAR, "/ivr/welcome").side(), "legacy");
+}
+
+#[test]
+fn a_broken_file_keeps_what_runs() {
+    let mut lab = Lab::started(|_| {});
+    assert_eq!(lab.metric(TAKEN), Some(1.0));
+    lab.rewrite(|file| {
+        file.percentage = 100;
+        file.route = "timeout = \"soon\"";
+    });
+    let said = lab.cli(&["reload"]);
+    assert_eq!(said.code, 78, "{}", said.err);
+    assert!(said.err.contains("timeout"), "{}", said.err);
+    lab.hangup();
+    lab.until("it is told", || lab.metric(TAKEN) == Some(0.0));
+    assert_eq!(lab.status()["percentage"], 50, "no part of it was taken");
+    assert_eq!(lab.begin(NEAR, "/ivr/welcome").side(), "new");
+    assert!(lab.log().contains("`timeout` is no duration"), "and why");
+
+    lab.rewrite(|file| file.route = "");
+    lab.hangup();
+    lab.until("it is told", || lab.metric(TAKEN) == Some(1.0));
+    lab.until("all of it applies", || lab.status()["percentage"] == 100);
+}
+
+#[test]
+fn a_new_route_and_a_new_rule_work_without_a_restart() {
+    let mut lab = Lab::started(|_| {});
+    assert_eq!(lab.begin(NEAR, "/second/welcome").status(), 404);
+    lab.rewrite(|file| {
+        file.sections = "[[route]]\npath = \"/second\"\nprotocol = \"telnyx-texml\"\n\
+            tenant = [\"to\"]\n[[alert]]\nname = \"crowd\"\nmeasure = \"concurrent_calls\"\n\
+            above = 0\nover = \"1m\"\n"
+            .to_owned();
+    });
+    lab.hangup();
+    let answer = lab.begin(NEAR, "/second/welcome");
+    assert_eq!((answer.status(), answer.side()), (200, "new"));
+    lab.until("the rule fires", || lab.rule("crowd")["firing"] == true);
+    lab.until("the route has its series", || {
+        lab.metric("switchback_webhooks_total{backend=\"new\",route=\"/second\",kind=\"voice\",outcome=\"served\"}")
+            == Some(1.0)
+    });
+}
+
+#[test]
+fn what_would_move_callers_is_refused_unless_forced() {
+    let mut lab = Lab::started(|_| {});
+    lab.rewrite(|file| file.scheme = "by = \"tenant\"\nhash = \"xxh3\"\nsalt = \"s\"");
+    let refused = lab.cli(&["reload"]);
+    assert_ne!(refused.code, 0);
+    assert!(refused.err.contains("hash"), "{}", refused.err);
+    let explain = |lab: &Lab| lab.order(&["explain", "--tenant", NEAR]).out;
+    assert!(explain(&lab).contains("100"), "a hundred buckets still");
+    lab.order(&["reload", "--force"]);
+    assert!(explain(&lab).contains("10000"), "{}", explain(&lab));
+}
+
+#[test]
+fn twenty_reloads_under_load_lose_no_request() {
+    let mut lab = Lab::started(|file| file.percentage = 40);
+    let stop = AtomicBool::new(false);
+    let answered = AtomicUsize::new(0);
+    let (webhooks, callers) = (lab.webhooks(), 8);
+    thread::scope(|scope| {
+        let (stop, answered) = (&stop, &answered);
+        for caller in 0..callers {
+            scope.spawn(move || {
+                // Half of them keep their connection, half come anew each time.
+                let mut kept = Link::to(webhooks).unwrap();
+                for number in 0.. {
+                    if stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let call = format!("load-{caller}-{number}");
+                    let form = form(NEAR, &call, "&CallStatus=ringing");
+                    let answer = if caller % 2 == 0 {
+                        let request = http::request("POST", "/ivr/welcome", &[FORM], &form);
+                        kept.send(&request).and_then(|()| kept.answer())
+                    } else {
+                        http::ask(webhooks, "POST", "/ivr/welcome", &[FORM], &form)
+                    };
+                    let answer = answer.unwrap_or_else(|error| panic!("{call}: {error}"));
+                    assert_eq!(answer.status(), 200, "{call}");
+                    answered.fetch_add(1, Ordering::Relaxed);
+                    thread::sleep(Duration::from_millis(10));
+                }
+            });
+        }
+        for round in 1..=20 {
+            lab.rewrite(|file| file.percentage = 40 + round);
+            lab.hangup();
+            thread::sleep(Duration::from_millis(25));
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    lab.until("the last file is in force", || {
+        lab.status()["percentage"] == 60
+    });
+    let answered = answered.into_inner();
+    assert!(answered > 100, "too little load to tell: {answered}");
+    assert_eq!(
+        lab.new.book().len() + lab.legacy.book().len(),
+        answered,
+        "each once"
+    );
+    assert_eq!(lab.metric(TAKEN), Some(1.0));
+}
+
+#[test]
+fn usr1_opens_the_access_log_anew() {
+    let access = "[log]\naccess = \"access.jsonl\"";
+    let lab = Lab::started(|file| file.sections = access.to_owned());
+    let [path, rotated] = ["access.jsonl", "access.1"].map(|name| lab.dir.path().join(name));
+    let lines = |path| fs::read_to_string(path).map_or(0, |text| text.lines().count());
+    lab.begin(NEAR, "/ivr/welcome");
+    lab.until("it is written", || lines(&path) == 1);
+    fs::rename(&path, &rotated).unwrap();
+    lab.signal("USR1");
+    lab.until("it is opened anew", || path.exists());
+    lab.begin(NEAR, "/ivr/welcome");
+    lab.until("it is written to", || lines(&path) == 1);
+    assert_eq!(lines(&rotated), 1);
+}
