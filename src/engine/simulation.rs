@@ -24,7 +24,7 @@ use disk::{Disk, Job, Told};
 use lines::Lines;
 use shadow::Shadow;
 
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 40;
 const STEPS: u64 = 1500;
 const TENANTS: [&str; 6] = ["acme", "zeta", "omni", "luna", "kilo", "mesa"];
 const SHARES: [u16; 6] = [0, 5, 25, 50, 75, 100];
