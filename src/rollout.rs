@@ -36,6 +36,7 @@ pub struct Rollout {
     tenants: BTreeMap<String, Listed>,
     seen: Option<Wishes>,
     generation: u64,
+    spent: u64,
     sequence: u64,
 }
 
@@ -52,6 +53,7 @@ impl Default for Rollout {
             tenants: BTreeMap::new(),
             seen: None,
             generation: 0,
+            spent: 0,
             sequence: 0,
         }
     }
@@ -87,6 +89,9 @@ impl Rollout {
         }
         if let Some(seen) = &entry.seen {
             self.seen = Some(seen.clone());
+        }
+        if after.latched {
+            self.spent = self.spent.max(entry.generation);
         }
         self.pass_over(entry);
     }
@@ -190,6 +195,13 @@ impl Rollout {
     /// change of placement.
     pub const fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// Calls placed under this generation or an earlier one came before the last
+    /// latch was cleared: what they still have to say is about the past. 0 while
+    /// there was no latch.
+    pub const fn spent(&self) -> u64 {
+        self.spent
     }
 
     /// The highest sequence number given out; 0 before the first entry.

@@ -408,17 +408,20 @@ impl Conductor {
             .engine
             .handle(Event::Durable(false), clock::tick(), clock::wall());
         let (SendError::Full(job) | SendError::Gone(job)) = error;
-        if let Job::Record(entry) = job {
-            let event = Event::NotRecorded {
+        let why = "too much waits for the disk".to_owned();
+        let event = match job {
+            Job::Record(entry) => Event::NotRecorded {
                 sequence: entry.stamp.sequence,
-                why: "too much waits for the disk".to_owned(),
-            };
-            let effects = self
-                .parts
-                .engine
-                .handle(event, clock::tick(), clock::wall());
-            self.carry_out(effects);
-        }
+                why,
+            },
+            Job::Unlatch => Event::NotUnlatched { why },
+            Job::Latch { .. } => return,
+        };
+        let effects = self
+            .parts
+            .engine
+            .handle(event, clock::tick(), clock::wall());
+        self.carry_out(effects);
     }
 }
 
