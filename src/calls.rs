@@ -85,10 +85,15 @@ pub fn first(
         EventKind::Start | EventKind::Step => {}
     }
     let mut call = Call::placed(placement, flags, split.generation, now);
-    call.tenant = match parent {
-        Some(parent) => parent.tenant,
-        None => tenant_key(subject),
-    };
+    match parent {
+        Some(parent) => {
+            call.tenant = parent.tenant;
+            // It is evidence about what its call was placed by: a leg that an old call
+            // makes after a reversal says nothing about what runs now.
+            call.generation = parent.generation;
+        }
+        None => call.tenant = tenant_key(subject),
+    }
     call.step(event.kind, subject, now);
     First {
         placement,

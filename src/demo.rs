@@ -99,7 +99,7 @@ async fn play(options: Options) -> anyhow::Result<bool> {
     let well = story.tell().await?;
     story.summary()?;
     let Story { running, .. } = story;
-    tokio::task::spawn_blocking(move || running.stop()).await?;
+    tokio::task::spawn_blocking(move || running.stop()).await??;
     Ok(well)
 }
 

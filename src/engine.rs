@@ -26,7 +26,7 @@ use crate::document::FlawSet;
 use crate::measure::Observation;
 pub use crate::measure::ReportKind;
 use crate::measure::scorecard::Mature;
-use crate::model::{PerBackend, Tick, Wall};
+use crate::model::{PerBackend, Tick, Wall, mask_numbers};
 use crate::rollout::{self, Command, Entry, Order, Phase, Rollout, Wishes};
 pub use crate::rollout::{Refusal, RefusalKind};
 use crate::rules::evidence::Evidence;
@@ -228,7 +228,7 @@ impl Engine {
             habits: FlawSet::NONE,
             durable: true,
             pending: None,
-            verification: None,
+            verification: Verification::goes_on(&rollout),
             report_ids: VecDeque::new(),
             ends_seen: 0,
             began: now,
@@ -265,7 +265,7 @@ impl Engine {
             Event::Order { ticket, order } => {
                 self.order(Some(ticket), &order, now, wall, &mut effects)
             }
-            Event::Report(reported) => self.report(reported, now),
+            Event::Report(reported) => self.report(reported, now, &mut effects),
             Event::Reload(settings) => self.reload(*settings, now, wall, &mut effects),
             Event::Recorded { sequence } => {
                 self.unrecorded.retain(|(sent, _)| *sent != sequence);
@@ -651,7 +651,7 @@ impl Engine {
         self.evidence.begin_epoch(now, self.rollout.spent());
     }
 
-    fn report(&mut self, reported: Reported, now: Tick) {
+    fn report(&mut self, reported: Reported, now: Tick, effects: &mut Vec<Effect>) {
         if let Some(id) = reported.id {
             if self.report_ids.contains(&id) {
                 return;
@@ -660,6 +660,16 @@ impl Engine {
                 self.report_ids.pop_front();
             }
             self.report_ids.push_back(id);
+        }
+        // What a rule later counts as one event was told in somebody's words; without
+        // them nobody finds out what happened.
+        if let Some(what) = reported.kind.event() {
+            let message = mask_numbers(&reported.message);
+            effects.push(Effect::Say(Notice {
+                severity: Severity::Warning,
+                rule: None,
+                text: format!("A {what} of {} was reported: {message}", reported.backend),
+            }));
         }
         self.evidence.report(reported.backend, reported.kind, now);
     }

@@ -291,6 +291,18 @@ pub enum ReportKind {
     CpuUsed(f64),
 }
 
+impl ReportKind {
+    /// The event that happened, in words; None for a gauge's reading.
+    pub const fn event(self) -> Option<&'static str> {
+        match self {
+            Self::CriticalError => Some("critical error"),
+            Self::Complaint => Some("complaint"),
+            Self::Incident => Some("incident"),
+            Self::MemoryUsed(_) | Self::CpuUsed(_) => None,
+        }
+    }
+}
+
 /// A backend's numbers as operators see them.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Numbers {

@@ -300,9 +300,9 @@ impl Metrics {
         self.pins_loaded.increment(count);
     }
 
-    /// Counts pins that could not be saved.
-    pub fn pins_unsaved(&self, count: u64) {
-        self.pins_unsaved.increment(count);
+    /// Shows the pins that could not be saved since the process began.
+    pub fn pins_unsaved(&self, total: u64) {
+        self.pins_unsaved.absolute(total);
     }
 
     /// Says whether the last reading of the configuration file was taken.

@@ -268,9 +268,58 @@ pub fn mask(text: &str) -> Cow<'static, str> {
     }
 }
 
+/// A text somebody wrote, with what may be a telephone number in it masked: seven
+/// digits or more in a row, or nine where dashes, dots or brackets part them.
+pub fn mask_numbers(text: &str) -> String {
+    let mut masked = String::with_capacity(text.len());
+    let mut run = String::new();
+    for c in text.chars() {
+        if c.is_ascii_digit() || !run.is_empty() && "-.()".contains(c) {
+            run.push(c);
+        } else {
+            flush(&mut run, &mut masked);
+            masked.push(c);
+        }
+    }
+    flush(&mut run, &mut masked);
+    masked
+}
+
+fn flush(run: &mut String, into: &mut String) {
+    let digits: String = run.chars().filter(char::is_ascii_digit).collect();
+    let parts = run.split(|c: char| !c.is_ascii_digit());
+    let longest = parts.map(str::len).max().unwrap_or(0);
+    if longest >= 7 || digits.len() >= 9 {
+        into.push_str(&mask(&digits));
+    } else {
+        into.push_str(run);
+    }
+    run.clear();
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_within_a_text_is_masked_and_a_date_is_not() {
+        for (text, masked) in [
+            (
+                "booking lost for +14155550142, twice",
+                "booking lost for +…42, twice",
+            ),
+            ("call 415-555-0142 again", "call …42 again"),
+            (
+                "since 2026-11-20 at 09:18, 120 rows",
+                "since 2026-11-20 at 09:18, 120 rows",
+            ),
+            ("1234567", "…67"),
+            ("123456", "123456"),
+            ("", ""),
+        ] {
+            assert_eq!(mask_numbers(text), masked);
+        }
+    }
 
     #[test]
     fn a_percentage_is_between_0_and_100_in_hundredths() {

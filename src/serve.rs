@@ -36,8 +36,7 @@ use proxy::worker::Drain;
 /// Runs until a signal ends it.
 pub fn run(config: Config) -> anyhow::Result<()> {
     logging::start(&config.log)?;
-    start(config, Signals::Obeyed)?.wait();
-    Ok(())
+    start(config, Signals::Obeyed)?.wait()
 }
 
 /// Does the process obey HUP, USR1, TERM and INT? The demo, which lives in
@@ -80,16 +79,24 @@ impl Running {
     }
 
     /// Drains and stops.
-    pub fn stop(self) {
+    ///
+    /// # Errors
+    ///
+    /// See [`Running::wait`].
+    pub fn stop(self) -> anyhow::Result<()> {
         self.stop.send_replace(Stop::Drain);
-        self.wait();
+        self.wait()
     }
 
     /// Waits until it has stopped.
-    pub fn wait(self) {
-        if self.engine.join().is_err() {
-            tracing::error!("The engine's thread panicked.");
-        }
+    ///
+    /// # Errors
+    ///
+    /// The engine's thread panicked: nobody judges any more, and whoever supervises
+    /// the process must know that this was no orderly end.
+    pub fn wait(self) -> anyhow::Result<()> {
+        let ended = self.engine.join();
+        ended.map_err(|_| anyhow::anyhow!("the engine's thread panicked; please report it"))
     }
 }
 
@@ -145,7 +152,7 @@ pub fn start(config: Config, signals: Signals) -> anyhow::Result<Running> {
         routing: Arc::new(ArcSwap::from_pointee(Routing {
             split: engine.split().clone(),
             habits: FlawSet::NONE,
-            settings: Arc::new(config.proxy.clone()),
+            settings: Arc::new(edge(&config)),
         })),
         table: Arc::clone(&table),
         tally: Arc::new(Tally::new(workers)),
@@ -245,6 +252,42 @@ fn engine_settings(config: &Config) -> engine::Settings {
     }
 }
 
+/// What the edge obeys: the file's words, within the descriptors there are.
+fn edge(config: &Config) -> proxy::settings::Settings {
+    let mut edge = config.proxy.clone();
+    let wanted = edge.limits.connections;
+    let most = std::fs::read_to_string("/proc/self/limits")
+        .ok()
+        .and_then(|limits| open_files(&limits))
+        .map_or(wanted, connections_for);
+    if most < wanted {
+        tracing::warn!(
+            wanted,
+            most,
+            "Fewer connections are taken than limits.connections says, because the descriptor limit is lower; raise it (LimitNOFILE, ulimit -n)."
+        );
+        edge.limits.connections = most;
+    }
+    edge
+}
+
+/// The limit of open files as the system tells it; None where there is none, or
+/// where it is told otherwise than on Linux.
+fn open_files(limits: &str) -> Option<usize> {
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"))?;
+    line.split_whitespace().nth(3)?.parse().ok()
+}
+
+/// How many providers' connections so many descriptors carry: some are the
+/// process's own, and a fifth of the rest goes to the backends, because a request
+/// that was taken and cannot be passed on is a caller who hears nothing.
+fn connections_for(descriptors: usize) -> usize {
+    const OWN: usize = 64;
+    (descriptors.saturating_sub(OWN) / 5 * 4).max(1)
+}
+
 /// The routes' paths, in the order of their indexes.
 fn routes(config: &Config) -> Vec<&str> {
     config
@@ -294,3 +337,28 @@ fn worker(
 
 /// How long the process may take to end once its workers have.
 pub(crate) const FAREWELL: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_descriptors_for_the_backends() {
+        for (descriptors, connections) in [(0, 1), (64, 1), (1024, 768), (524_288, 419_376)] {
+            assert_eq!(connections_for(descriptors), connections);
+        }
+    }
+
+    #[test]
+    fn the_limit_is_read_as_linux_tells_it() {
+        let told = "Limit                     Soft Limit           Hard Limit           Units\n\
+            Max processes             63000                63000                processes\n\
+            Max open files            1024                 524288               files\n";
+        assert_eq!(open_files(told), Some(1024));
+        assert_eq!(
+            open_files("Max open files  unlimited  unlimited  files"),
+            None
+        );
+        assert_eq!(open_files(""), None);
+    }
+}

@@ -128,9 +128,11 @@ fn a_leg_follows_its_call_even_while_latched() {
     let mut leg = first.call.unwrap();
     assert!(leg.flags().has(Flags::LEG) && !leg.is_active());
     assert_eq!(leg.tenant(), parent.tenant());
+    assert_eq!(leg.generation(), parent.generation(), "nor is it younger");
     assert!(!leg.drop_provisional(), "it belongs where its call is");
     assert_eq!(leg.start(&SUBJECT, &latched(3)), None);
     assert_eq!(leg.backend(), Backend::New);
+    assert_eq!(leg.generation(), parent.generation());
 }
 
 #[test]

@@ -84,6 +84,9 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
         &after.metrics,
         |at| or_none(at.as_ref()),
     );
+    if old.listen.admin_token != new.listen.admin_token {
+        into.push("`listen.admin_token` is another one".to_owned());
+    }
     compare(into, "state.dir", &old.state.dir, &new.state.dir, |dir| {
         dir.display().to_string()
     });
@@ -101,6 +104,13 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
         &before.connections,
         &after.connections,
         ToString::to_string,
+    );
+    compare(
+        into,
+        "calls.short",
+        &old.proxy.short,
+        &new.proxy.short,
+        |span| Span(*span).to_string(),
     );
     compare(into, "log.format", &old.log.format, &new.log.format, word);
     compare(
@@ -158,9 +168,6 @@ fn edge(old: &Config, new: &Config, into: &mut Vec<String>) {
     compare(into, "listen.trusted_proxies", before, after, |list| {
         all(list)
     });
-    if old.listen.admin_token != new.listen.admin_token {
-        into.push("`listen.admin_token` is another one".to_owned());
-    }
     let (before, after) = (&old.proxy.limits, &new.proxy.limits);
     compare(into, "limits.body", &before.body, &after.body, |bytes| {
         format!("{bytes} bytes")
@@ -186,7 +193,6 @@ fn edge(old: &Config, new: &Config, into: &mut Vec<String>) {
             before.drain_timeout,
             after.drain_timeout,
         ),
-        ("calls.short", old.proxy.short, new.proxy.short),
     ] {
         compare(into, name, &before, &after, |span| Span(*span).to_string());
     }

@@ -6,7 +6,7 @@ use super::Engine;
 use crate::document::FlawSet;
 use crate::measure::ReportKind;
 use crate::model::{Backend, PerBackend, Percentage, Tick, Wall};
-use crate::rollout::{List, Phase};
+use crate::rollout::{List, Phase, Rollout};
 use crate::rules::{Action, Finding, Measure, Priority};
 
 /// What operators see: built by the engine at every tick, read by the admin
@@ -101,6 +101,20 @@ pub struct Verification {
     pub live_on_new: u64,
     /// Every reversing row passes or lacks evidence again.
     pub measures_normal: bool,
+}
+
+impl Verification {
+    /// What goes on after a restart in the middle of it: the count begins anew, the
+    /// reason and the moment are the journal's. None where nothing is latched.
+    pub(super) fn goes_on(rollout: &Rollout) -> Option<Self> {
+        rollout.latched().then(|| Self {
+            reason: rollout.because().unwrap_or_default().to_owned(),
+            at: rollout.phase_since(),
+            new_calls_on_new: 0,
+            live_on_new: 0,
+            measures_normal: false,
+        })
+    }
 }
 
 /// What came of an order.

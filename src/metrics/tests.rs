@@ -287,3 +287,12 @@ fn the_status_shows_in_gauges_and_a_rule_without_samples_is_not_a_number() {
         has(&page, line);
     }
 }
+
+#[test]
+fn pins_that_were_not_saved_are_told_as_a_total_at_every_look() {
+    let metrics = metrics();
+    for _ in 0..3 {
+        metrics.pins_unsaved(7);
+    }
+    has(&metrics.render(), "switchback_pins_unsaved_total 7");
+}

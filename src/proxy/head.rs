@@ -83,6 +83,7 @@ impl Outgoing<'_> {
                 kept.traceparent = true;
                 return true;
             }
+            name if is_forwarded(name) => return self.peer.trusted,
             _ => return !is_one_hop(name),
         };
         *keep |= self.peer.trusted;
@@ -174,6 +175,14 @@ impl<'a> OneHop<'a> {
                         .eq_ignore_ascii_case(name.as_str().as_bytes())
                 })
     }
+}
+
+/// Does it say where a request came from, in any of the ways that backends
+/// believe? With `_` too: CGI and its heirs cannot tell it from `-`.
+fn is_forwarded(name: &str) -> bool {
+    name == "forwarded"
+        || matches!(name.as_bytes(), [b'x', b'-' | b'_', rest @ ..]
+            if rest.starts_with(b"forwarded") && matches!(rest.get(9), Some(b'-' | b'_')))
 }
 
 /// Does a header of this name concern one connection only?
@@ -338,6 +347,24 @@ mod tests {
             assert_eq!(trusted.matches(kept).count(), 1, "{kept} in {trusted}");
         }
         assert_eq!(trusted.matches("traceparent").count(), 1);
+    }
+
+    #[test]
+    fn no_spelling_of_where_it_came_from_is_believed_from_a_stranger() {
+        for (name, told) in [
+            ("Forwarded", true),
+            ("X-Forwarded-Port", true),
+            ("X-Forwarded-Prefix", true),
+            ("X_Forwarded_For", true),
+            ("X-Forwarded_Proto", true),
+            ("X-Forwardedness", false),
+            ("X-Tenant", false),
+        ] {
+            let request = || Request::get("/").header("Host", "a").header(name, "spoof");
+            let passes = |trusted| sent(request(), 0, trusted).contains("spoof");
+            assert_eq!(passes(false), !told, "{name}");
+            assert!(passes(true), "{name} from a trusted proxy");
+        }
     }
 
     #[test]

@@ -18,6 +18,11 @@ use crate::proxy::pool::Link;
 /// What is read in one go; most answers of a voice application fit in it.
 pub(super) const INPUT: usize = 8 * 1024;
 
+/// The system has no descriptor left, on every Unix; std has no names for them.
+const ENFILE: i32 = 23;
+/// The process has none left.
+const EMFILE: i32 = 24;
+
 /// The backend gave no whole answer.
 #[derive(Debug, thiserror::Error)]
 #[error("the backend gave no answer ({})", cause.name())]
@@ -32,10 +37,16 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// No connection.
+    /// No connection. That we have no descriptor left is our own doing: held
+    /// against the backend, it would reverse a rollout for the proxy's troubles.
     pub(super) fn connect(source: io::Error) -> Self {
+        let cause = if matches!(source.raw_os_error(), Some(ENFILE | EMFILE)) {
+            Cause::Internal
+        } else {
+            Cause::Connect
+        };
         Self {
-            cause: Cause::Connect,
+            cause,
             retry_safe: true,
             source: Some(source.into()),
         }
@@ -221,4 +232,21 @@ fn died(link: &Link, filled: usize, source: Option<io::Error>) -> Failure {
         Cause::Reset
     };
     Failure::died(cause, source)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_want_of_descriptors_is_not_the_backend_s_fault() {
+        for (error, cause) in [
+            (io::Error::from_raw_os_error(EMFILE), Cause::Internal),
+            (io::Error::from_raw_os_error(ENFILE), Cause::Internal),
+            (io::ErrorKind::ConnectionRefused.into(), Cause::Connect),
+            (io::ErrorKind::NotFound.into(), Cause::Connect),
+        ] {
+            assert_eq!(Failure::connect(error).cause, cause);
+        }
+    }
 }

@@ -194,6 +194,9 @@ impl Conductor {
             tokio::select! {
                 _ = ticker.tick() => self.tick(),
                 Some(event) = mailbox.journal.recv() => self.journal(event),
+                // A drain takes half a minute, and calls still begin on open
+                // connections: a rollback must not wait for its end.
+                Some(ask) = mailbox.asks.recv() => self.ask(ask),
                 what = signals.next() => if what == Caught::Terminate {
                     tracing::warn!("Stopping now, on a second signal.");
                     self.parts.drain.send_replace(Drain::Now);
@@ -414,6 +417,7 @@ impl Conductor {
                 sequence: entry.stamp.sequence,
                 why,
             },
+            // Else the resume would be on its way for ever, and every raise busy.
             Job::Unlatch => Event::NotUnlatched { why },
             Job::Latch { .. } => return,
         };

@@ -53,8 +53,11 @@ fn take(conductor: &mut Conductor, mut fresh: Config, settings: crate::engine::S
     // What needs a restart stays as it runs, so that a later comparison is honest.
     let running = &conductor.parts.config;
     fresh.listen = running.listen.clone();
-    fresh.state = running.state.clone();
+    fresh.state.dir = running.state.dir.clone();
     fresh.log = running.log.clone();
+    fresh.proxy.limits.calls = running.proxy.limits.calls;
+    fresh.proxy.limits.connections = running.proxy.limits.connections;
+    fresh.proxy.short = running.proxy.short;
     conductor
         .parts
         .metrics
@@ -65,7 +68,7 @@ fn take(conductor: &mut Conductor, mut fresh: Config, settings: crate::engine::S
         clock::wall(),
     );
     // Routes and backends first: a split that names a new tenant finds its route.
-    let edge = Arc::new(fresh.proxy.clone());
+    let edge = Arc::new(super::edge(&fresh));
     conductor.route(|routing| routing.settings = edge);
     conductor.carry_out(effects);
     conductor.parts.config = fresh;

@@ -75,6 +75,31 @@ fn a_latch_and_a_percentage_outlive_a_crash() {
 }
 
 #[test]
+fn calls_of_before_a_reversal_do_not_count_after_a_restart_and_a_resume() {
+    let mut lab = Lab::started(|file| file.percentage = 60);
+    let calls: Vec<_> = (0..30).map(|_| lab.fresh()).collect();
+    for call in &calls {
+        let welcome = lab.webhook(NEAR, "/ivr/welcome", call, "&CallStatus=ringing");
+        assert_eq!(welcome.side(), "new");
+    }
+    lab.order(&["rollback", "total", "--reason", "silence"]);
+    assert_eq!(lab.stop().code(), Some(0));
+    lab.start();
+    let verification = lab.status()["verification"].clone();
+    assert_eq!(verification["new_calls_on_new"], 0, "it goes on");
+    lab.order(&["resume", "--percentage", "60", "--reason", "mended"]);
+    for call in &calls {
+        let menu = lab.webhook(NEAR, "/ivr/menu?new=500", call, "&Digits=1");
+        assert_eq!((menu.status(), menu.side()), (500, "new"));
+    }
+    lab.until("all are counted", || {
+        lab.status()["backends"]["new"]["errors"] == 30
+    });
+    lab.next_look();
+    assert_eq!(lab.status()["latched"], false, "they say nothing about now");
+}
+
+#[test]
 fn a_damaged_journal_is_set_aside_and_latches() {
     let mut lab = Lab::started(|_| {});
     lab.order(&["set", "60", "--reason", "a step"]);

@@ -36,6 +36,19 @@ fn an_event_told_twice_counts_once() {
 }
 
 #[test]
+fn the_words_of_an_event_are_in_the_log_and_no_number() {
+    let lab = Lab::started(|file| file.rules = COMPLAINTS);
+    let words = "booking lost for +14155550142";
+    lab.report("complaint", &json!({ "message": words, "id": "ticket-7" }));
+    lab.report("complaint", &json!({ "message": words, "id": "ticket-7" }));
+    let told = || lab.log().matches("booking lost for").count();
+    lab.until("it is told", || told() == 1);
+    lab.next_look();
+    assert_eq!(told(), 1, "once for each event");
+    assert!(!lab.log().contains("4155550142"), "{}", lab.log());
+}
+
+#[test]
 fn a_gauge_is_what_was_told_last() {
     let lab = Lab::started(|file| file.rules = COMPLAINTS);
     let firing = || lab.rule("memory")["firing"] == true;

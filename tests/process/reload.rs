@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::http::{self, Link};
 use super::lab::{FAR, FORM, Lab, NEAR, form};
 
@@ -27,6 +29,21 @@ fn a_changed_percentage_applies_and_an_unchanged_one_undoes_nothing() {
     lab.hangup();
     lab.until("it applies again", || lab.status()["percentage"] == 30);
     assert_eq!(lab.metric(TAKEN), Some(1.0));
+}
+
+#[test]
+fn what_needs_a_restart_is_told_at_every_reload_until_there_was_one() {
+    let mut lab = Lab::started(|_| {});
+    lab.rewrite(|file| file.sections = "[limits]\ncalls = 777\n[calls]\nshort = \"9s\"".into());
+    let reload = || {
+        lab.post("/api/v1/reload", &json!({ "reason": "a test" }))
+            .json()
+    };
+    for _ in 0..2 {
+        let told = reload();
+        assert_eq!(told["changed"], json!([]), "{told}");
+        assert_eq!(told["needs_restart"].as_array().map(Vec::len), Some(2));
+    }
 }
 
 #[test]

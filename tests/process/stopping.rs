@@ -50,6 +50,19 @@ fn a_drain_answers_what_runs_and_takes_nothing_new() {
 }
 
 #[test]
+fn a_rollback_does_not_wait_for_the_end_of_a_drain() {
+    let mut lab = Lab::started(|_| {});
+    let mut running = in_flight(&lab);
+    lab.signal("TERM");
+    lab.until("it drains", || lab.log().contains("Draining"));
+    lab.order(&["rollback", "total", "--reason", "silence"]);
+    assert_eq!(lab.status()["latched"], true);
+    lab.new.release();
+    assert_eq!(running.answer().unwrap().side(), "new");
+    assert_eq!(lab.ended().code(), Some(0));
+}
+
+#[test]
 fn a_second_term_stops_now() {
     let mut lab = Lab::started(|_| {});
     let mut running = in_flight(&lab);

@@ -74,6 +74,25 @@ fn the_phase_follows_from_where_calls_go() {
 }
 
 #[test]
+fn what_was_placed_before_the_last_latch_is_spent_and_nothing_later() {
+    // Each of these changes placement, so each raises the generation by one.
+    for (commands, spent) in [
+        (vec![set(10)], 0),
+        (vec![set(10), reverse()], 1),
+        (vec![set(10), reverse(), TOTAL], 1),
+        (vec![set(10), reverse(), back("acme")], 1),
+        (vec![set(10), reverse(), resume(Some(10))], 1),
+        (vec![set(10), reverse(), resume(Some(10)), set(20)], 1),
+        (
+            vec![set(10), reverse(), resume(Some(10)), set(20), TOTAL],
+            4,
+        ),
+    ] {
+        assert_eq!(after(&commands).spent(), spent, "{commands:?}");
+    }
+}
+
+#[test]
 fn while_latched_every_raise_is_refused_with_the_command_that_helps() {
     for latch in [reverse(), TOTAL] {
         let rollout = after(&[set(50), tenant("zeta", Some(List::Disabled)), latch]);
