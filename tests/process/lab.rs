@@ -333,13 +333,27 @@ impl Lab {
         value(text.text(), series)
     }
 
-    /// The journal's lines.
+    /// The journal's whole lines.
     pub(crate) fn journal(&self) -> Vec<Value> {
         let text = fs::read_to_string(self.state().join("journal.jsonl"));
         let text = text.unwrap_or_default();
-        text.lines()
+        text.split_inclusive('\n')
+            .filter(|line| line.ends_with('\n'))
             .map(|line| serde_json::from_str(line).expect("a line is JSON"))
             .collect()
+    }
+
+    /// Waits for the journal's line on a reversal.
+    pub(crate) fn reversal(&self) -> Value {
+        let mut line = None;
+        self.until("the reversal is on disk", || {
+            line = self
+                .journal()
+                .into_iter()
+                .find(|line| line["action"] == "reverse");
+            line.is_some()
+        });
+        line.expect("it is there")
     }
 
     pub(crate) fn post(&self, target: &str, body: &Value) -> Message {
