@@ -49,7 +49,7 @@ step "release build"
 cargo build --release --locked --bins --examples
 
 step "the demo tells its story"
-cargo run --release --locked -q -- demo --fault errors --admin 127.0.0.1:0
+cargo run --release --locked -q -- demo --fault errors --listen 127.0.0.1:0
 
 step "crashes and full disks"
 python3 tests/crash.py $long

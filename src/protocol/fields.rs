@@ -141,7 +141,9 @@ impl<'a> Fields<'a> {
     }
 
     fn take(&mut self, field: Field<'a>, only_identity: bool) {
-        match form::with_name(field.name, meaning) {
+        // Hardly a name is escaped, so decoding waits until it is not known as it is.
+        let known = meaning(field.name).or_else(|| form::with_decoded(field.name, meaning)?);
+        match known {
             Some(Meaning::Value(wanted)) if wanted as usize <= IDENTIFYING => {
                 self.identify(wanted, field.value);
             }
@@ -180,51 +182,82 @@ enum Meaning {
     Mark(Mark),
 }
 
-/// What a field of this name is to us. Names are case-sensitive.
+/// What a field of this name is to us. Names are case-sensitive. By first letter,
+/// because of a webhook's thirty fields most are nothing to us.
 fn meaning(name: &[u8]) -> Option<Meaning> {
-    let wanted = match name {
-        b"CallSid" => Wanted::Call,
-        b"CallSidLegacy" => Wanted::Legacy,
-        b"ParentCallSid" => Wanted::Parent,
-        b"To" => Wanted::To,
-        b"From" => Wanted::From,
-        b"ConnectionId" => Wanted::Connection,
-        b"AccountSid" => Wanted::Account,
-        b"Direction" => Wanted::Direction,
-        b"CallStatus" => Wanted::Status,
-        b"CallbackSource" => Wanted::Source,
-        b"HangupSource" => Wanted::HangupSource,
-        b"HangupCause" => Wanted::HangupCause,
-        b"CallDuration" => Wanted::Duration,
-        b"AnsweredTime" => Wanted::AnsweredAt,
-        b"EndTime" => Wanted::EndedAt,
-        b"ErrorCode" => Wanted::ErrorCode,
-        b"Digits" => Wanted::Digits,
-        b"SpeechResult" => Wanted::Speech,
-        _ => return mark(name).map(Meaning::Mark),
-    };
-    Some(Meaning::Value(wanted))
-}
-
-fn mark(name: &[u8]) -> Option<Mark> {
-    Some(match name {
-        b"DialCallStatus" | b"DialCallSid" | b"DialCallDuration" | b"DialBridged"
-        | b"QueueResult" | b"ReferCallStatus" | b"FinishedOnKey" => Mark::Result,
-        b"RecordingUrl" | b"QueueSid" | b"QueuePosition" | b"QueueTime" | b"DequeueingCallSid"
-        | b"ConferenceSid" | b"StreamSid" | b"msg" => Mark::Trace,
-        b"StreamEvent"
-        | b"StatusCallbackEvent"
-        | b"StableSpeechResult"
-        | b"UnstableSpeechResult" => Mark::Report,
-        b"RecordingStatus" | b"RecordingSource" => Mark::Recording,
-        b"AnsweredBy" | b"MachineDetectionDuration" => Mark::Machine,
-        b"SequenceNumber" | b"Timestamp" => Mark::Sequenced,
-        _ if name.starts_with(b"Transcription")
-            || name.starts_with(b"Siprec")
-            || name.starts_with(b"Deepfake") =>
-        {
-            Mark::Report
-        }
+    use Mark::{Machine, Recording, Report, Result, Sequenced, Trace};
+    use Meaning::{Mark as Told, Value};
+    Some(match name.first()? {
+        b'A' => match name {
+            b"AccountSid" => Value(Wanted::Account),
+            b"AnsweredTime" => Value(Wanted::AnsweredAt),
+            b"AnsweredBy" => Told(Machine),
+            _ => return None,
+        },
+        b'C' => match name {
+            b"CallSid" => Value(Wanted::Call),
+            b"CallSidLegacy" => Value(Wanted::Legacy),
+            b"CallStatus" => Value(Wanted::Status),
+            b"CallDuration" => Value(Wanted::Duration),
+            b"CallbackSource" => Value(Wanted::Source),
+            b"ConnectionId" => Value(Wanted::Connection),
+            b"ConferenceSid" => Told(Trace),
+            _ => return None,
+        },
+        b'D' => match name {
+            b"Digits" => Value(Wanted::Digits),
+            b"Direction" => Value(Wanted::Direction),
+            b"DialCallSid" | b"DialCallStatus" | b"DialCallDuration" | b"DialBridged" => {
+                Told(Result)
+            }
+            b"DequeueingCallSid" => Told(Trace),
+            _ if name.starts_with(b"Deepfake") => Told(Report),
+            _ => return None,
+        },
+        b'E' => match name {
+            b"EndTime" => Value(Wanted::EndedAt),
+            b"ErrorCode" => Value(Wanted::ErrorCode),
+            _ => return None,
+        },
+        b'F' => match name {
+            b"From" => Value(Wanted::From),
+            b"FinishedOnKey" => Told(Result),
+            _ => return None,
+        },
+        b'H' => match name {
+            b"HangupSource" => Value(Wanted::HangupSource),
+            b"HangupCause" => Value(Wanted::HangupCause),
+            _ => return None,
+        },
+        b'M' if name == b"MachineDetectionDuration" => Told(Machine),
+        b'P' if name == b"ParentCallSid" => Value(Wanted::Parent),
+        b'Q' => match name {
+            b"QueueResult" => Told(Result),
+            b"QueueSid" | b"QueuePosition" | b"QueueTime" => Told(Trace),
+            _ => return None,
+        },
+        b'R' => match name {
+            b"RecordingStatus" | b"RecordingSource" => Told(Recording),
+            b"RecordingUrl" => Told(Trace),
+            b"ReferCallStatus" => Told(Result),
+            _ => return None,
+        },
+        b'S' => match name {
+            b"SpeechResult" => Value(Wanted::Speech),
+            b"SequenceNumber" => Told(Sequenced),
+            b"StreamSid" => Told(Trace),
+            b"StreamEvent" | b"StatusCallbackEvent" | b"StableSpeechResult" => Told(Report),
+            _ if name.starts_with(b"Siprec") => Told(Report),
+            _ => return None,
+        },
+        b'T' => match name {
+            b"To" => Value(Wanted::To),
+            b"Timestamp" => Told(Sequenced),
+            _ if name.starts_with(b"Transcription") => Told(Report),
+            _ => return None,
+        },
+        b'U' if name == b"UnstableSpeechResult" => Told(Report),
+        b'm' if name == b"msg" => Told(Trace),
         _ => return None,
     })
 }

@@ -20,6 +20,7 @@
 //! cause, else it is `Progress`. Nothing here is an error.
 
 use super::fields::{Fields, Mark, Wanted};
+use super::form;
 use super::{CallEvent, EventKind, Final, FinalStatus};
 
 /// The event, as far as both dialects agree. None: no call is named.
@@ -27,16 +28,16 @@ pub fn event<'a>(fields: &Fields<'a>) -> Option<CallEvent<'a>> {
     let sid = fields.raw(Wanted::Call);
     let legacy = fields.raw(Wanted::Legacy);
     let call = sid.or(legacy)?;
-    let differs = |value: &&[u8]| !super::form::is_same(value, call);
+    let differs = |value: &&[u8]| !form::is_same(value, call);
     let parent = fields
         .raw(Wanted::Parent)
         .filter(differs)
-        .filter(|parent| legacy.is_none_or(|legacy| !super::form::is_same(parent, legacy)));
+        .filter(|parent| legacy.is_none_or(|legacy| !form::is_same(parent, legacy)));
     let kind = kind(fields);
     Some(CallEvent {
-        call: super::form::decode(call),
-        alias: legacy.filter(differs).map(super::form::decode),
-        parent: parent.map(super::form::decode),
+        call: form::decode(call),
+        alias: legacy.filter(differs).map(form::decode),
+        parent: parent.map(form::decode),
         keys: fields.keys(),
         kind,
         outbound: parent.is_some() || is_outbound(fields),
@@ -50,7 +51,7 @@ fn kind(fields: &Fields<'_>) -> EventKind {
     let has_results = has(Mark::Result) || has(Mark::Trace);
     let status = status(fields);
     if let Some(source) = fields.text(Wanted::Source) {
-        return if source.eq_ignore_ascii_case("call-progress-events") {
+        return if source == "call-progress-events" {
             callback(fields, status)
         } else {
             EventKind::Report
@@ -88,7 +89,7 @@ fn status(fields: &Fields<'_>) -> Status {
     let Some(word) = fields.text(Wanted::Status) else {
         return Status::Unknown;
     };
-    match word.to_ascii_lowercase().as_str() {
+    match word.as_ref() {
         "completed" => Status::Final(FinalStatus::Completed),
         "busy" | "no-answer" => Status::Final(FinalStatus::NotReached),
         "canceled" | "cancelled" => Status::Final(FinalStatus::Canceled),

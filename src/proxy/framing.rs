@@ -211,11 +211,7 @@ impl Headers {
                     self.length = Some(length);
                 }
             }
-            b't' | b'T' => {
-                if field(line, b"transfer-encoding").is_some() {
-                    self.chunked = true;
-                }
-            }
+            b't' | b'T' if field(line, b"transfer-encoding").is_some() => self.chunked = true,
             _ => {}
         }
         Some(self)

@@ -22,6 +22,8 @@ pub(super) struct Outgoing<'a> {
     pub(super) body: usize,
     /// Who sent it.
     pub(super) peer: Peer,
+    /// Its address as text.
+    pub(super) peer_text: &'a str,
     /// What providers were told to call us.
     pub(super) public: Option<&'a PublicUrl>,
     /// Who receives it.
@@ -41,13 +43,14 @@ impl Outgoing<'_> {
         let received = headers.get(header::HOST).map(HeaderValue::as_bytes);
         line(out, b"host", &[self.host(received)]);
         let one_hop = OneHop::of(headers);
+        let mut kept = Kept::default();
         for (name, value) in headers {
-            if !self.is_rewritten(name, value) && !one_hop.names(name) {
+            if self.passes(name, value, &mut kept) && !one_hop.nominated(name) {
                 line(out, name.as_str().as_bytes(), &[value.as_bytes()]);
             }
         }
-        self.write_forwarded(received, out);
-        self.write_ids(out);
+        self.write_forwarded(received, &kept, out);
+        self.write_ids(&kept, out);
         // Explicit whenever there could be a body, so that no backend guesses.
         if self.body > 0 || headers.contains_key(header::CONTENT_LENGTH) {
             let mut digits = [0; 20];
@@ -64,60 +67,64 @@ impl Outgoing<'_> {
         }
     }
 
-    /// Is this header written by us, in place of what was received?
-    fn is_rewritten(&self, name: &HeaderName, value: &HeaderValue) -> bool {
-        match name.as_str() {
-            "host" | "content-length" | FORWARDED_FOR => true,
-            "x-forwarded-proto" | "x-forwarded-host" => !self.peer.trusted,
-            "x-request-id" => !self.keeps_request_id(value),
-            _ => false,
-        }
+    /// Is this header passed on as it came? All names are looked at once, here,
+    /// because looking them up one by one costs a hash each.
+    fn passes(&self, name: &HeaderName, value: &HeaderValue, kept: &mut Kept) -> bool {
+        let keep = match name.as_str() {
+            "host" | "content-length" | FORWARDED_FOR => return false,
+            "x-forwarded-proto" => &mut kept.proto,
+            "x-forwarded-host" => &mut kept.host,
+            "x-request-id" => {
+                let good = self.peer.trusted && strict::is_request_id(value.as_bytes());
+                kept.request_id |= good;
+                return good;
+            }
+            "traceparent" => {
+                kept.traceparent = true;
+                return true;
+            }
+            _ => return !is_one_hop(name),
+        };
+        *keep |= self.peer.trusted;
+        self.peer.trusted
     }
 
-    fn keeps_request_id(&self, value: &HeaderValue) -> bool {
-        self.peer.trusted && strict::is_request_id(value.as_bytes())
-    }
-
-    fn write_forwarded(&self, received_host: Option<&[u8]>, out: &mut Vec<u8>) {
-        use std::io::Write as _;
-        let headers = &self.head.headers;
+    fn write_forwarded(&self, received_host: Option<&[u8]>, kept: &Kept, out: &mut Vec<u8>) {
         out.extend_from_slice(b"x-forwarded-for: ");
         if self.peer.trusted {
-            for hops in headers.get_all(FORWARDED_FOR) {
+            for hops in self.head.headers.get_all(FORWARDED_FOR) {
                 out.extend_from_slice(hops.as_bytes());
                 out.extend_from_slice(b", ");
             }
         }
-        write!(out, "{}\r\n", self.peer.address).expect("writing to a Vec cannot fail");
-        if !(self.peer.trusted && headers.contains_key("x-forwarded-proto")) {
+        out.extend_from_slice(self.peer_text.as_bytes());
+        out.extend_from_slice(b"\r\n");
+        if !kept.proto {
             let scheme = self.public.map_or("http", |public| &public.scheme);
             line(out, b"x-forwarded-proto", &[scheme.as_bytes()]);
         }
-        if !(self.peer.trusted && headers.contains_key("x-forwarded-host")) {
-            let host = self
-                .public
-                .map(|public| public.authority.as_bytes())
-                .or(received_host);
-            if let Some(host) = host {
-                line(out, b"x-forwarded-host", &[host]);
-            }
+        let host = self
+            .public
+            .map(|public| public.authority.as_bytes())
+            .or(received_host);
+        if let (false, Some(host)) = (kept.host, host) {
+            line(out, b"x-forwarded-host", &[host]);
         }
     }
 
-    fn write_ids(&self, out: &mut Vec<u8>) {
-        let headers = &self.head.headers;
+    fn write_ids(&self, kept: &Kept, out: &mut Vec<u8>) {
+        if kept.request_id && kept.traceparent {
+            return;
+        }
         let [high, low, span] = self.lots;
         let (mut trace, mut parent) = ([0; 32], [0; 16]);
         hex(high, &mut trace[..16]);
         hex(low, &mut trace[16..]);
         hex(span | 1, &mut parent);
-        let kept = headers
-            .get("x-request-id")
-            .is_some_and(|id| self.keeps_request_id(id));
-        if !kept {
+        if !kept.request_id {
             line(out, b"x-request-id", &[&trace]);
         }
-        if !headers.contains_key("traceparent") {
+        if !kept.traceparent {
             // The request id is the trace id, so that either finds the other.
             line(
                 out,
@@ -128,17 +135,25 @@ impl Outgoing<'_> {
     }
 }
 
-/// The headers that concern one connection only (RFC 9110, 7.6.1): the fixed ones
-/// and those that `Connection` names.
+/// What a request brought along and keeps, so that we do not write it anew.
+#[derive(Clone, Copy, Debug, Default)]
+struct Kept {
+    proto: bool,
+    host: bool,
+    request_id: bool,
+    traceparent: bool,
+}
+
+/// The headers that `Connection` names as concerning one connection only (RFC
+/// 9110, 7.6.1), besides those that always do.
 #[derive(Debug)]
-pub(super) struct OneHop<'a> {
+struct OneHop<'a> {
     headers: &'a HeaderMap,
     nominates: bool,
 }
 
 impl<'a> OneHop<'a> {
-    /// Of these headers.
-    pub(super) fn of(headers: &'a HeaderMap) -> Self {
+    fn of(headers: &'a HeaderMap) -> Self {
         let nominates = headers.get_all(header::CONNECTION).iter().any(|value| {
             let value = value.as_bytes();
             !value.eq_ignore_ascii_case(b"close") && !value.eq_ignore_ascii_case(b"keep-alive")
@@ -146,21 +161,23 @@ impl<'a> OneHop<'a> {
         Self { headers, nominates }
     }
 
-    /// Is this one of them?
-    pub(super) fn names(&self, name: &HeaderName) -> bool {
-        is_one_hop(name) || (self.nominates && self.nominated(name.as_str()))
-    }
-
-    fn nominated(&self, name: &str) -> bool {
-        self.headers
-            .get_all(header::CONNECTION)
-            .iter()
-            .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
-            .any(|token| token.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
+    fn nominated(&self, name: &HeaderName) -> bool {
+        self.nominates
+            && self
+                .headers
+                .get_all(header::CONNECTION)
+                .iter()
+                .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
+                .any(|token| {
+                    token
+                        .trim_ascii()
+                        .eq_ignore_ascii_case(name.as_str().as_bytes())
+                })
     }
 }
 
-fn is_one_hop(name: &HeaderName) -> bool {
+/// Does a header of this name concern one connection only?
+pub(super) fn is_one_hop(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
         "connection"
@@ -232,6 +249,7 @@ mod tests {
                 address: PROVIDER.parse().unwrap(),
                 trusted,
             },
+            peer_text: PROVIDER,
             public: None,
             upstream: &upstream,
             lots: [1, 2, 3],

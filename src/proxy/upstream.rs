@@ -15,8 +15,8 @@ use crate::measure::Cause;
 use crate::proxy::answer::{self, Decoder, Framing, Head, Malformed, Read};
 use crate::proxy::pool::Link;
 
-/// What is read in one go; answers of a voice application fit in it.
-pub(super) const INPUT: usize = 16 * 1024;
+/// What is read in one go; most answers of a voice application fit in it.
+pub(super) const INPUT: usize = 8 * 1024;
 
 /// The backend gave no whole answer.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +46,15 @@ impl Failure {
         Self {
             cause: Cause::Timeout,
             retry_safe: false,
+            source: None,
+        }
+    }
+
+    /// A new call must not go to new any more. Ours, not a backend's, doing.
+    pub(super) const fn latched() -> Self {
+        Self {
+            cause: Cause::Internal,
+            retry_safe: true,
             source: None,
         }
     }
@@ -106,6 +115,16 @@ pub(super) async fn send(link: &mut Link, request: &[u8]) -> Result<bool, Failur
         }
     }
     Ok(true)
+}
+
+/// Waits for the first byte of an answer, or the end of the connection.
+///
+/// # Errors
+///
+/// The system has no way left to tell us.
+pub(super) async fn wait(link: &Link) -> Result<(), Failure> {
+    let readable = link.stream.readable().await;
+    readable.map_err(|error| died(link, 0, Some(error)))
 }
 
 /// Reads the answer to a request with `method`, using `input` (at least

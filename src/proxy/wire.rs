@@ -8,9 +8,10 @@
 //! sleeps on. A connection with steady traffic touches it once a minute.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
@@ -37,6 +38,8 @@ const POISON: &[u8] = b"\0\r\n\r\n";
 pub(super) struct Conn {
     /// The address at the other end.
     pub(super) peer: IpAddr,
+    /// The same as text, for the backends.
+    pub(super) peer_text: Box<str>,
     /// When the last bytes came.
     pub(super) arrived: Cell<Tick>,
     /// When the last request was answered.
@@ -49,6 +52,8 @@ pub(super) struct Conn {
     pub(super) closing: Cell<bool>,
     /// Wakes the connection's task.
     pub(super) waker: RefCell<Option<Waker>>,
+    /// Rings when a backend has taken too long.
+    patience: RefCell<Timer>,
 }
 
 /// What can go wrong in the middle of a body.
@@ -63,15 +68,36 @@ pub(super) enum Trouble {
 impl Conn {
     /// A new connection from there.
     pub(super) fn new(peer: IpAddr, now: Tick) -> Rc<Self> {
+        // An IPv4 client on an IPv6 socket is the same client.
+        let peer = peer.to_canonical();
         Rc::new(Self {
             peer,
+            peer_text: peer.to_string().into(),
             arrived: Cell::new(now),
             answered: Cell::new(now),
             busy: Cell::new(false),
             trouble: Cell::new(None),
             closing: Cell::new(false),
             waker: RefCell::new(None),
+            patience: RefCell::default(),
         })
+    }
+
+    /// Waits for work until `deadline`; None when it has passed. One request of a
+    /// connection runs at a time, so one timer does for all of them.
+    pub(super) async fn within<T>(
+        &self,
+        deadline: Tick,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        let mut work = pin!(work);
+        poll_fn(|cx| {
+            if let Poll::Ready(done) = work.as_mut().poll(cx) {
+                return Poll::Ready(Some(done));
+            }
+            self.patience.borrow_mut().poll(cx, deadline).map(|()| None)
+        })
+        .await
     }
 
     /// Asks the connection to finish what runs and close.

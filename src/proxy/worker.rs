@@ -46,7 +46,7 @@ const LAST_CALL: Duration = Duration::from_millis(250);
 /// How often idle connections to backends are looked through.
 const SWEEP: Duration = Duration::from_secs(1);
 /// Buffers kept for the next request, by one worker; more are freed.
-const SCRATCHES: usize = 256;
+const SCRATCHES: usize = 16;
 /// A message buffer that has grown beyond this is freed instead of kept.
 const MESSAGE_KEPT: usize = 64 * 1024;
 
