@@ -395,7 +395,7 @@ impl Engine {
         self.publish(now, effects);
         if entry.latches() {
             effects.push(Effect::Latch {
-                reason: entry.reason.clone(),
+                reason: entry.latch_reason(),
             });
         }
         let said = entry.said();

@@ -333,6 +333,22 @@ fn a_latch_without_its_line_is_reversed_at_start() {
     assert_eq!(rollout.latched_at_start(&reason, Wall(0)), None);
 }
 
+/// `kill -9` between the latch and the journal's line once brought an operator's
+/// rollback back as a rule's reversal.
+#[test]
+fn a_latch_without_its_line_comes_back_as_what_it_was() {
+    for (reason, phase) in [
+        ("rolled-back: callers hear silence", Phase::RolledBack),
+        ("reversed: 9 of 20 calls failed", Phase::Reversed),
+        ("the latch file was gone at start", Phase::Reversed),
+    ] {
+        let mut rollout = Rollout::default();
+        let entry = rollout.latched_at_start(reason, Wall(0)).unwrap();
+        rollout.apply(&entry);
+        assert_eq!(rollout.phase(), phase, "{reason}");
+    }
+}
+
 #[test]
 fn a_line_without_its_latch_is_latched_again_at_start() {
     let entries = story();

@@ -76,8 +76,13 @@ impl Rollout {
         if self.latched {
             return None;
         }
+        // What the latch was set with begins with the phase (see `Entry::latch_reason`).
+        let phase = match reason.starts_with(Phase::RolledBack.name()) {
+            true => Phase::RolledBack,
+            false => Phase::Reversed,
+        };
         let mut draft = Draft::of(self);
-        draft.latch(Phase::Reversed);
+        draft.latch(phase);
         Some(draft.into_entry(Action::LatchedAtStart, "switchback", reason, at))
     }
 

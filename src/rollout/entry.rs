@@ -224,6 +224,12 @@ impl Entry {
         self.after.latched
     }
 
+    /// What the latch file says of it, in case this entry does not make it to disk:
+    /// the phase it led to, and why.
+    pub fn latch_reason(&self) -> String {
+        format!("{}: {}", self.after.phase.name(), self.reason)
+    }
+
     /// Does it clear the latch?
     pub const fn unlatches(&self) -> bool {
         self.before.latched && !self.after.latched
