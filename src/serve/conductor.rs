@@ -35,6 +35,8 @@ pub(super) struct Parts {
     pub(super) pins: PinWriter,
     pub(super) status: Arc<ArcSwap<Status>>,
     pub(super) config: Config,
+    /// Every route's path since the start, by its number.
+    pub(super) paths: Vec<String>,
     pub(super) signals: super::Signals,
     pub(super) desk: Desk,
     pub(super) workers: Vec<JoinHandle<std::io::Result<()>>>,
@@ -231,10 +233,7 @@ impl Conductor {
         );
         self.carry_out(effects);
         if let Some(access) = &mut self.access {
-            let routes = &self.parts.config.proxy.routes;
-            access.write(&observations, now, wall, || {
-                routes.iter().map(|route| route.path.clone()).collect()
-            });
+            access.write(&observations, now, wall, || self.parts.paths.clone());
         }
         self.observations = observations;
         self.observations.clear();

@@ -55,10 +55,11 @@ fn take(conductor: &mut Conductor, mut fresh: Config, settings: crate::engine::S
     fresh.listen = running.listen.clone();
     fresh.state = running.state.clone();
     fresh.log = running.log.clone();
-    conductor
-        .parts
+    let parts = &mut conductor.parts;
+    fresh.proxy.number_routes(&mut parts.paths);
+    parts
         .metrics
-        .configure(&super::routes(&fresh), &fresh.rules);
+        .configure(&super::as_strs(&parts.paths), &fresh.rules);
     let effects = conductor.parts.engine.handle(
         Event::Reload(Box::new(settings)),
         clock::tick(),
