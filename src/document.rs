@@ -7,6 +7,7 @@
 
 pub mod course;
 pub mod markup;
+pub mod scan;
 pub mod texml;
 
 use crate::model::Protocol;
@@ -106,12 +107,12 @@ pub const MAX_BYTES: usize = 64 * 1024;
 /// as documents. Anything else is, whatever it calls itself: both providers parse
 /// XML that is labelled `text/html`.
 ///
-/// Never fails and never allocates more than a small multiple of [`MAX_BYTES`].
+/// Never fails and never allocates.
 pub fn judge(protocol: Protocol, content_type: Option<&str>, body: &[u8]) -> Judgement {
     if protocol == Protocol::Twilio && content_type.is_some_and(is_played_or_spoken) {
         return played_or_spoken(body);
     }
-    texml::judge(body, content_type.and_then(charset))
+    texml::judge(body, content_type)
 }
 
 fn played_or_spoken(body: &[u8]) -> Judgement {

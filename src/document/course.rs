@@ -31,17 +31,17 @@ pub struct Course {
 
 impl Course {
     /// A verb: an element directly under `Response`.
-    pub fn verb(&mut self, name: &str, has_action: bool) {
+    pub fn verb(&mut self, name: &[u8], has_action: bool) {
         if self.ended.is_some() {
             return;
         }
         self.noun(name);
-        self.waits = name == "Pause";
+        self.waits = name == b"Pause";
         match name {
-            "Hangup" | "Reject" => self.ended = Some(!self.may_ask),
-            "Redirect" => self.ended = Some(false),
-            "Dial" if has_action => self.ended = Some(false),
-            "Say" | "Play" | "Pause" | "Start" | "Stop" | "Suppression" | "Sms" => {
+            b"Hangup" | b"Reject" => self.ended = Some(!self.may_ask),
+            b"Redirect" => self.ended = Some(false),
+            b"Dial" if has_action => self.ended = Some(false),
+            b"Say" | b"Play" | b"Pause" | b"Start" | b"Stop" | b"Suppression" | b"Sms" => {
                 self.may_ask |= has_action;
             }
             _ => self.may_ask = true,
@@ -49,10 +49,10 @@ impl Course {
     }
 
     /// An element inside a verb.
-    pub fn noun(&mut self, name: &str) {
+    pub fn noun(&mut self, name: &[u8]) {
         let serves = matches!(
             name,
-            "Dial" | "Enqueue" | "Refer" | "Connect" | "Conference"
+            b"Dial" | b"Enqueue" | b"Refer" | b"Connect" | b"Conference"
         );
         // What stands inside a `Dial` that hands over is still reached: its nouns
         // add nothing, as the `Dial` itself has counted.

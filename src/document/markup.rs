@@ -1,10 +1,13 @@
-//! What XML demands inside a tag or a text, and quick-xml leaves to its caller:
-//! attributes, names, references, characters, encodings.
+//! What XML demands inside a tag or a text: attributes, names, references,
+//! characters, encodings.
 //!
-//! Bytes in, yes or no out, no allocation but for [`masked`]. Written for
-//! documents of at most 64 kB, whose cost must not depend on what stands in them.
+//! Bytes in, yes or no out, no allocation. Written for documents of at most 64 kB,
+//! whose cost must not depend on what stands in them.
+//!
+//! Names and values are a few bytes long, so they are read byte by byte: calling
+//! a vectorised search costs more than it saves there.
 
-use memchr::{memchr, memchr2, memmem};
+use memchr::{memchr, memmem};
 
 /// The most attributes of one element. The longest of either provider's verbs has
 /// fewer than thirty.
@@ -23,94 +26,78 @@ pub enum BadAttributes {
 /// Reads the attributes of one tag after another. Keeps its room for names, so
 /// that a tag costs no allocation and no clearing.
 #[derive(Debug)]
-pub struct Attributes {
-    names: [(usize, usize); MAX_ATTRIBUTES],
+pub struct Attributes<'a> {
+    names: [&'a [u8]; MAX_ATTRIBUTES],
 }
 
-impl Default for Attributes {
+impl Default for Attributes<'_> {
     fn default() -> Self {
         Self {
-            names: [(0, 0); MAX_ATTRIBUTES],
+            names: [&[]; MAX_ATTRIBUTES],
         }
     }
 }
 
-impl Attributes {
-    /// Checks what stands between a tag's name and its end. `is_declared` says
-    /// that the document has a DOCTYPE, so that entities of its own are legal.
-    /// Ok(true): one of them is called `action`.
-    pub fn check(&mut self, tag: &[u8], is_declared: bool) -> Result<bool, BadAttributes> {
-        let mut at = 0;
+impl<'a> Attributes<'a> {
+    /// Reads what stands between a tag's name and its end, and hands back what
+    /// follows the last attribute. `is_declared` says that the document has a DOCTYPE, so
+    /// that entities of its own are legal. Ok(true): one of them is called `action`.
+    pub fn read(
+        &mut self,
+        text: &'a [u8],
+        is_declared: bool,
+    ) -> Result<(bool, &'a [u8]), BadAttributes> {
+        let mut rest = text;
         let mut count = 0;
         let mut has_action = false;
         loop {
-            let space = skip_space(tag, at);
-            if space == tag.len() {
-                return Ok(has_action);
+            let spaced = after_space(rest);
+            let (name, after) = name(spaced);
+            if name.is_empty() {
+                return Ok((has_action, spaced));
             }
-            if space == at {
-                return Err(BadAttributes::IllFormed);
-            }
-            let (name, after) = one(tag, space, is_declared).ok_or(BadAttributes::IllFormed)?;
-            let (start, end) = name;
-            let is_twice = self
-                .names
-                .iter()
-                .take(count)
-                .any(|&(from, to)| tag.get(from..to) == tag.get(start..end));
-            if is_twice {
-                return Err(BadAttributes::IllFormed);
-            }
+            let is_apart = spaced.len() < rest.len();
+            rest = after_value(after, is_declared)
+                .filter(|_| is_apart && !self.names.iter().take(count).any(|it| *it == name))
+                .ok_or(BadAttributes::IllFormed)?;
             *self.names.get_mut(count).ok_or(BadAttributes::TooMany)? = name;
             count += 1;
-            has_action |= tag.get(start..end) == Some(b"action");
-            at = after;
+            has_action |= name == b"action";
+        }
+    }
+
+    /// Checks that there are attributes and nothing else. See [`Attributes::read`].
+    pub fn check(&mut self, text: &'a [u8], is_declared: bool) -> Result<bool, BadAttributes> {
+        let (has_action, rest) = self.read(text, is_declared)?;
+        if rest.is_empty() {
+            Ok(has_action)
+        } else {
+            Err(BadAttributes::IllFormed)
         }
     }
 }
 
-/// One `name="value"` from `start`: where its name stands, and where it ends.
-fn one(tag: &[u8], start: usize, is_declared: bool) -> Option<((usize, usize), usize)> {
-    let rest = tag.get(start..)?;
-    let length = rest
-        .iter()
-        .position(|&byte| byte == b'=' || is_space(byte))?;
-    if !is_name(rest.get(..length)?) {
+/// What follows `="value"`. The value may hold neither `<` nor an `&` that begins
+/// no reference.
+fn after_value(text: &[u8], is_declared: bool) -> Option<&[u8]> {
+    let [b'=', after @ ..] = after_space(text) else {
         return None;
-    }
-    let end = start + length;
-    let equals = skip_space(tag, end);
-    if tag.get(equals) != Some(&b'=') {
+    };
+    let [quote @ (b'"' | b'\''), value @ ..] = after_space(after) else {
         return None;
-    }
-    let quote_at = skip_space(tag, equals + 1);
-    let quote = *tag.get(quote_at)?;
-    if quote != b'"' && quote != b'\'' {
-        return None;
-    }
-    let opened = tag.get(quote_at + 1..)?;
-    let value = opened.get(..memchr(quote, opened)?)?;
-    is_sound_value(value, is_declared).then_some(((start, end), quote_at + value.len() + 2))
-}
-
-/// An attribute's value may hold neither `<` nor an `&` that begins no reference.
-fn is_sound_value(value: &[u8], is_declared: bool) -> bool {
+    };
     let mut rest = value;
-    while let Some(at) = memchr2(b'<', b'&', rest) {
-        if rest.get(at) == Some(&b'<') {
-            return false;
-        }
-        let after = rest.get(at + 1..).unwrap_or_default();
-        let Some(end) = memchr(b';', after) else {
-            return false;
+    loop {
+        rest = match split(rest, PLAIN).1 {
+            [b'&', after @ ..] => {
+                let (name, tail) = after.split_at(memchr(b';', after)?);
+                is_reference(name, is_declared).then_some(tail)?
+            }
+            [byte, after @ ..] if byte == quote => return Some(after),
+            [b'"' | b'\'', after @ ..] => after,
+            _ => return None,
         };
-        let (name, tail) = after.split_at(end);
-        if !is_reference(name, is_declared) {
-            return false;
-        }
-        rest = tail;
     }
-    true
 }
 
 /// May `&name;` stand in a document? XML itself knows five names and the numbers
@@ -137,14 +124,62 @@ fn is_character(digits: &[u8], radix: u32) -> bool {
 
 /// Is this a name an element or attribute may have? Everything outside ASCII
 /// counts as a letter.
-pub fn is_name(name: &[u8]) -> bool {
-    let is_letter = |byte: u8| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b':' | 0x80..);
-    let is_later =
-        |byte: u8| is_letter(byte) || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
-    match name {
-        [first, rest @ ..] => is_letter(*first) && rest.iter().all(|&byte| is_later(byte)),
-        [] => false,
+pub fn is_name(text: &[u8]) -> bool {
+    !text.is_empty() && name(text).0.len() == text.len()
+}
+
+/// Splits off the name at the start; it is empty if there is none.
+pub fn name(text: &[u8]) -> (&[u8], &[u8]) {
+    match text.first() {
+        Some(first) if is(*first, LETTER) => split(text, NAME),
+        _ => text.split_at(0),
     }
+}
+
+/// Splits at the first white space.
+pub fn word(text: &[u8]) -> (&[u8], &[u8]) {
+    let end = text.iter().position(|&byte| is(byte, SPACE));
+    text.split_at(end.unwrap_or(text.len()))
+}
+
+/// The text without the white space at its start.
+pub fn after_space(text: &[u8]) -> &[u8] {
+    split(text, SPACE).1
+}
+
+const SPACE: u8 = 1;
+/// May begin a name.
+const LETTER: u8 = 2;
+/// May stand in a name.
+const NAME: u8 = 4;
+/// Says nothing in an attribute's value.
+const PLAIN: u8 = 8;
+
+/// What each byte may be: one look instead of a row of comparisons.
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        classes[byte] = match byte as u8 {
+            b' ' | b'\t' | b'\n' | b'\r' => SPACE | PLAIN,
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' | b':' | 0x80.. => LETTER | NAME | PLAIN,
+            b'0'..=b'9' | b'-' | b'.' => NAME | PLAIN,
+            b'"' | b'\'' | b'<' | b'&' => 0,
+            _ => PLAIN,
+        };
+        byte += 1;
+    }
+    classes
+};
+
+fn is(byte: u8, class: u8) -> bool {
+    CLASSES[usize::from(byte)] & class != 0
+}
+
+/// Splits before the first byte that is not of this class.
+fn split(text: &[u8], class: u8) -> (&[u8], &[u8]) {
+    let end = text.iter().position(|&byte| !is(byte, class));
+    text.split_at(end.unwrap_or(text.len()))
 }
 
 /// Does it hold a control character that XML forbids anywhere?
@@ -205,23 +240,6 @@ fn declared(body: &[u8]) -> Option<&[u8]> {
     let after = declaration.get(memmem::find(declaration, b"encoding")? + 8..)?;
     let mut parts = after.split(|&byte| byte == b'"' || byte == b'\'');
     parts.nth(1)
-}
-
-/// A copy of a one-byte document with every byte outside ASCII made a letter:
-/// same length, same markup, readable.
-pub fn masked(body: &[u8]) -> Vec<u8> {
-    body.iter()
-        .map(|&byte| if byte.is_ascii() { byte } else { b'x' })
-        .collect()
-}
-
-fn skip_space(text: &[u8], from: usize) -> usize {
-    let rest = text.get(from..).unwrap_or_default();
-    from + rest.iter().take_while(|&&byte| is_space(byte)).count()
-}
-
-fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
 #[cfg(test)]

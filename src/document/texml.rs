@@ -2,10 +2,9 @@
 //!
 //! What the verbs do to the call is told by `document/course.rs`.
 //!
-//! One pass over the events of quick-xml, which checks that tags match and
-//! comments close; the rest of what makes a provider refuse a document is checked
-//! in `document/markup.rs`. No entity is ever expanded and nothing is opened, so
-//! there is no way to grow or to leave the 64 kB.
+//! One pass over the pieces that `document/scan.rs` cuts it into; what a tag or a
+//! text may hold is in `document/markup.rs`. No entity is ever expanded and nothing
+//! is opened, so there is no way to grow or to leave the 64 kB.
 //!
 //! **Bounds**: [`MAX_BYTES`], [`MAX_DEPTH`] levels, [`markup::MAX_ATTRIBUTES`] attributes
 //! of one element. What lies beyond is not read and is [`Flaw::TooLarge`].
@@ -20,12 +19,9 @@
 //! Reading goes on after a flaw wherever it can, so that a flaw that legacy shows
 //! by habit hides nothing of what its documents do.
 
-use quick_xml::Reader;
-use quick_xml::errors::{Error, IllFormedError};
-use quick_xml::events::{BytesStart, Event};
-
 use super::course::Course;
-use super::markup::{self, Attributes, BadAttributes, Encoding};
+use super::markup::{self, BadAttributes, Encoding};
+use super::scan::{Piece, Scanner, Tag};
 use super::{Flaw, Judgement, MAX_BYTES};
 
 /// The deepest nesting. The providers' own documents reach six or seven.
@@ -33,8 +29,8 @@ pub const MAX_DEPTH: usize = 32;
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// Judges one document. `charset` is what its content type says, if anything.
-pub fn judge(body: &[u8], charset: Option<&str>) -> Judgement {
+/// Judges one document.
+pub fn judge(body: &[u8], content_type: Option<&str>) -> Judgement {
     if body.len() > MAX_BYTES {
         return broken(Flaw::TooLarge);
     }
@@ -49,15 +45,17 @@ pub fn judge(body: &[u8], charset: Option<&str>) -> Judgement {
     // White space is only a flaw where a declaration follows: it must come first.
     let is_late = text.len() < marked.len() && text.starts_with(b"<?xml");
     let first = is_late.then_some(Flaw::LeadingSpace);
-    Reading::new(first)
-        .run(text)
-        .unwrap_or_else(|NotUtf8| match markup::encoding(charset, text) {
-            Encoding::Utf8 => broken(Flaw::NotWellFormed),
-            Encoding::Other => Judgement::default(),
-            Encoding::OneByte => Reading::new(first)
-                .run(&markup::masked(text))
-                .expect("a masked document is ASCII"),
-        })
+    let (judgement, rest) = Reading::new(first, text).run(text);
+    let (read, _) = text.split_at(text.len() - rest.len());
+    if std::str::from_utf8(read).is_ok() {
+        return judgement;
+    }
+    let charset = content_type.and_then(super::charset);
+    match markup::encoding(charset, text) {
+        Encoding::Utf8 => broken(Flaw::NotWellFormed),
+        Encoding::OneByte => judgement,
+        Encoding::Other => Judgement::default(),
+    }
 }
 
 fn broken(flaw: Flaw) -> Judgement {
@@ -67,10 +65,6 @@ fn broken(flaw: Flaw) -> Judgement {
     }
 }
 
-/// A byte sequence that is not UTF-8 came up.
-#[derive(Debug)]
-struct NotUtf8;
-
 /// Whether there is more to read.
 #[derive(PartialEq, Eq)]
 enum Then {
@@ -79,111 +73,110 @@ enum Then {
 }
 
 /// One pass over one document.
-#[derive(Default)]
-struct Reading {
+struct Reading<'a> {
     flaw: Option<Flaw>,
+    open: [&'a [u8]; MAX_DEPTH],
     depth: usize,
     had_root: bool,
-    had_doctype: bool,
-    attributes: Attributes,
+    scanner: Scanner<'a>,
     course: Course,
 }
 
-impl Reading {
-    fn new(flaw: Option<Flaw>) -> Self {
+impl<'a> Reading<'a> {
+    fn new(flaw: Option<Flaw>, text: &'a [u8]) -> Self {
         Self {
             flaw,
-            ..Self::default()
+            open: [&[]; MAX_DEPTH],
+            depth: 0,
+            had_root: false,
+            scanner: Scanner::new(text),
+            course: Course::default(),
         }
     }
 
-    fn run(mut self, text: &[u8]) -> Result<Judgement, NotUtf8> {
+    /// The judgement, and what was not read for it.
+    fn run(mut self, text: &[u8]) -> (Judgement, &'a [u8]) {
         if markup::has_control(text) {
             self.note(Flaw::NotWellFormed);
         }
-        let mut reader = Reader::from_reader(text);
-        reader.config_mut().check_comments = true;
-        // Every event takes at least a byte, so this many are all there can be.
-        for turn in 0..=text.len() {
-            match reader.read_event() {
-                Ok(Event::Eof) => break,
-                Ok(event) => {
-                    if self.take(&event, turn == 0) == Then::Stop {
-                        return Ok(self.stopped());
-                    }
-                }
-                Err(Error::Encoding(_)) => return Err(NotUtf8),
-                Err(Error::IllFormed(why)) => self.ill_formed(&why),
-                Err(_) => {
-                    self.note(Flaw::NotWellFormed);
-                    return Ok(self.stopped());
-                }
+        let mut is_first = true;
+        while let Some(piece) = self.scanner.next_piece() {
+            if self.take(piece, is_first) == Then::Stop {
+                return (self.stopped(), self.scanner.rest());
             }
+            is_first = false;
         }
-        Ok(self.finished())
+        (self.finished(), self.scanner.rest())
     }
 
-    fn take(&mut self, event: &Event<'_>, is_first: bool) -> Then {
-        match event {
-            Event::Start(tag) => {
-                let then = self.element(tag);
-                self.depth += 1;
-                return then;
+    fn take(&mut self, piece: Piece<'a>, is_first: bool) -> Then {
+        match piece {
+            Piece::Tag(tag) => return self.element(tag),
+            Piece::Close(name) => self.close(name),
+            Piece::Text(text) => {
+                self.demand(self.depth > 0 && !markup::has_cdata_end(text));
             }
-            Event::Empty(tag) => return self.element(tag),
-            Event::End(_) => self.depth = self.depth.saturating_sub(1),
-            Event::Text(text) => self.text(text.as_bytes()),
-            Event::GeneralRef(name) => {
-                self.demand(
-                    self.depth > 0 && markup::is_reference(name.as_bytes(), self.had_doctype),
-                );
+            Piece::Reference(name) => {
+                let is_known = markup::is_reference(name, self.scanner.is_declared);
+                self.demand(self.depth > 0 && is_known);
             }
-            Event::CData(_) => self.demand(self.depth > 0),
-            Event::DocType(doctype) => return self.doctype(doctype.as_bytes()),
-            Event::Decl(declaration) => {
-                let after_xml = declaration.as_bytes().get(3..).unwrap_or_default();
-                let is_sound = self.attributes.check(after_xml, false).is_ok();
-                self.demand(is_first && is_sound);
+            Piece::CData => self.demand(self.depth > 0),
+            Piece::Doctype(doctype) => return self.doctype(doctype),
+            Piece::Declaration(is_sound) => self.demand(is_first && is_sound),
+            Piece::Other => {}
+            Piece::Flawed => self.note(Flaw::NotWellFormed),
+            Piece::Cut => {
+                self.note(Flaw::NotWellFormed);
+                return Then::Stop;
             }
-            Event::Comment(_) | Event::PI(_) | Event::Eof => {}
         }
         Then::GoOn
     }
 
-    fn element(&mut self, tag: &BytesStart<'_>) -> Then {
-        let name = tag.name().into_inner();
-        let action = self
-            .attributes
-            .check(tag.attributes_raw().as_bytes(), self.had_doctype);
-        if self.depth >= MAX_DEPTH || action == Err(BadAttributes::TooMany) {
+    fn element(&mut self, tag: Tag<'a>) -> Then {
+        let Some(slot) = self.open.get_mut(self.depth) else {
+            self.note(Flaw::TooLarge);
+            return Then::Stop;
+        };
+        if tag.has_action == Err(BadAttributes::TooMany) {
             self.note(Flaw::TooLarge);
             return Then::Stop;
         }
-        if self.depth == 0 {
-            return self.root(name, action.is_ok());
+        *slot = tag.name;
+        let depth = self.depth;
+        self.depth += usize::from(!tag.is_empty);
+        if depth == 0 {
+            return self.root(tag);
         }
-        self.demand(action.is_ok() && markup::is_name(name.as_bytes()));
-        if self.depth == 1 {
-            self.course.verb(name, action.unwrap_or(true));
+        self.demand(tag.has_action.is_ok());
+        if depth == 1 {
+            self.course.verb(tag.name, tag.has_action.unwrap_or(true));
         } else {
-            self.course.noun(name);
+            self.course.noun(tag.name);
         }
         Then::GoOn
     }
 
-    fn root(&mut self, name: &str, is_sound: bool) -> Then {
+    /// An end tag of the wrong name closes the innermost element all the same.
+    fn close(&mut self, name: &[u8]) {
+        let innermost = self.depth.checked_sub(1);
+        self.demand(innermost.and_then(|at| self.open.get(at)) == Some(&name));
+        self.depth = innermost.unwrap_or(0);
+    }
+
+    fn root(&mut self, tag: Tag<'_>) -> Then {
         if self.had_root {
             self.note(Flaw::NotWellFormed);
             return Then::Stop;
         }
         self.had_root = true;
-        if name == "Response" {
-            self.demand(is_sound);
+        if tag.name == b"Response" {
+            self.demand(tag.has_action.is_ok());
             return Then::GoOn;
         }
-        self.note(if name.eq_ignore_ascii_case("html") {
+        self.note(if tag.name.eq_ignore_ascii_case(b"html") {
             Flaw::Html
-        } else if markup::is_name(name.as_bytes()) {
+        } else if markup::is_name(tag.name) {
             Flaw::WrongRoot
         } else {
             Flaw::NotWellFormed
@@ -200,26 +193,9 @@ impl Reading {
             self.note(Flaw::Html);
             return Then::Stop;
         }
-        self.demand(!self.had_root && !self.had_doctype);
-        self.had_doctype = true;
+        self.demand(!self.had_root && !self.scanner.is_declared);
+        self.scanner.is_declared = true;
         Then::GoOn
-    }
-
-    fn text(&mut self, text: &[u8]) {
-        self.demand(if self.depth == 0 {
-            text.trim_ascii().is_empty()
-        } else {
-            !markup::has_cdata_end(text)
-        });
-    }
-
-    /// quick-xml goes on behind such a fault; a wrong end tag has closed the
-    /// innermost element all the same.
-    fn ill_formed(&mut self, why: &IllFormedError) {
-        if matches!(why, IllFormedError::MismatchedEndTag { .. }) {
-            self.depth = self.depth.saturating_sub(1);
-        }
-        self.note(Flaw::NotWellFormed);
     }
 
     fn demand(&mut self, is_so: bool) {
@@ -233,7 +209,7 @@ impl Reading {
         self.flaw.get_or_insert(flaw);
     }
 
-    fn finished(mut self) -> Judgement {
+    fn finished(&mut self) -> Judgement {
         let is_whole = self.had_root && self.depth == 0;
         self.demand(is_whole);
         if !is_whole {
@@ -246,7 +222,7 @@ impl Reading {
     }
 
     /// The end was not seen, so only what certainly happens before it counts.
-    fn stopped(self) -> Judgement {
+    fn stopped(&self) -> Judgement {
         Judgement {
             flaw: self.flaw,
             does: self.course.so_far(),
@@ -350,6 +326,11 @@ mod tests {
                 "<Response/><!-- one -->",
             ),
             (NotWellFormed, "<Response/>done", "<Response/>\n"),
+            (
+                NotWellFormed,
+                "\n\u{feff}<Response/>",
+                "\u{feff}\n<Response/>",
+            ),
             (
                 NotWellFormed,
                 "Hello <Response/>",
