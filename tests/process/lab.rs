@@ -98,11 +98,16 @@ impl Lab {
     /// first, so the first milliseconds of a new state directory are legacy's.
     pub(crate) fn started(change: impl FnOnce(&mut File)) -> Self {
         let mut lab = Self::prepared(change);
-        lab.start();
-        lab.until("the file's percentage is in force", || {
-            lab.status()["percentage"] == lab.file.percentage
-        });
+        lab.start_at_file();
         lab
+    }
+
+    /// Starts the process and waits until the file's percentage is in force.
+    pub(crate) fn start_at_file(&mut self) {
+        self.start();
+        self.until("the file's percentage is in force", || {
+            self.status()["percentage"] == self.file.percentage
+        });
     }
 
     /// Changes the file, and nothing else.

@@ -196,8 +196,7 @@ fn the_directory_of_tenants_is_read_again_and_an_unlisted_key_is_legacys() {
         fs::write(lab.dir.path().join("tenants.csv"), text).unwrap();
     };
     list(&lab, "key,tenant\n+13125550109,acme\n");
-    lab.start();
-    lab.until("it is in force", || lab.status()["percentage"] == 100);
+    lab.start_at_file();
     assert_eq!(lab.begin(NEAR, "/ivr/welcome").side(), "new");
     assert_eq!(lab.begin(FAR, "/ivr/welcome").side(), "legacy");
     list(
