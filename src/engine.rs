@@ -254,6 +254,11 @@ impl Engine {
         &self.split
     }
 
+    /// Is a raise on its way to the disk?
+    pub fn is_waiting(&self) -> bool {
+        self.pending.is_some()
+    }
+
     /// What operators see.
     pub fn status(&mut self, now: Tick, wall: Wall) -> Status {
         status::build(self, now, wall)

@@ -84,6 +84,8 @@ struct Owed {
 const ANSWER_WAIT: Duration = Duration::from_secs(1);
 /// How often the engine looks.
 const TICK: Duration = Duration::from_millis(100);
+/// How long the start waits for the journal's disk.
+const SETTLE: Duration = Duration::from_secs(2);
 /// Every how many ticks the call table is swept: ten seconds.
 const SWEEP: u64 = 100;
 
@@ -103,7 +105,7 @@ impl Conductor {
     /// The whole life of the engine's thread.
     pub(super) fn live(
         mut self,
-        mailbox: Mailbox,
+        mut mailbox: Mailbox,
         first: Vec<Effect>,
         listeners: Listeners,
         ready: oneshot::Sender<anyhow::Result<()>>,
@@ -116,20 +118,41 @@ impl Conductor {
             Err(error) => return drop(ready.send(Err(error.into()))),
         };
         runtime.block_on(async move {
-            let signals = match self.open(listeners) {
+            // Before anything else: a signal without a listener would end the process.
+            let signals = match Signals::new(self.parts.signals == super::Signals::Obeyed) {
                 Ok(signals) => signals,
                 Err(error) => return drop(ready.send(Err(error))),
             };
             self.carry_out(first);
+            self.settle(&mut mailbox).await;
             self.publish_status();
+            if let Err(error) = self.open(listeners) {
+                return drop(ready.send(Err(error)));
+            }
             drop(ready.send(Ok(())));
             self.work(mailbox, signals).await;
             self.close().await;
         });
     }
 
-    /// Opens what needs the runtime: admin listeners, signals, the access log.
-    fn open(&mut self, listeners: Listeners) -> anyhow::Result<Signals> {
+    /// Waits, not for ever, until what the file wished for is on disk and in force,
+    /// so that who was told "ready" finds it so.
+    async fn settle(&mut self, mailbox: &mut Mailbox) {
+        let limit = tokio::time::sleep(SETTLE);
+        tokio::pin!(limit);
+        while self.parts.engine.is_waiting() {
+            tokio::select! {
+                Some(event) = mailbox.journal.recv() => self.journal(event),
+                () = &mut limit => {
+                    tracing::warn!("The journal's disk is slow: what the file wishes for is not in force yet.");
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Opens what needs the runtime: admin listeners, the access log.
+    fn open(&mut self, listeners: Listeners) -> anyhow::Result<()> {
         let admin = Arc::new(reload::admin(self));
         let full = tokio::net::TcpListener::from_std(listeners.admin)
             .context("could not open the admin listener")?;
@@ -150,7 +173,7 @@ impl Conductor {
         if let Access::File(path) = &self.parts.config.log.access {
             self.access = Some(AccessLog::start(path)?);
         }
-        Signals::new(self.parts.signals == super::Signals::Obeyed)
+        Ok(())
     }
 
     async fn work(&mut self, mut mailbox: Mailbox, mut signals: Signals) {
