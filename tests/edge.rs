@@ -51,6 +51,7 @@ impl Edge {
                 new: upstream(new),
             },
             routes: vec![Route {
+                number: 0,
                 path: "/ivr".into(),
                 protocol: Protocol::Twilio,
                 tenant: vec![Source::To],

@@ -134,7 +134,10 @@ fn pure_rings_read_no_clock_and_touch_no_file_or_socket() {
             continue;
         }
         // Tests below the line may do what they need.
-        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        let code = text
+            .split("#[cfg(test)]\nmod tests {")
+            .next()
+            .unwrap_or_default();
         for banned in [
             "std::fs",
             "std::net",

@@ -69,7 +69,7 @@ async fn answer(
     let settings = &*routing.settings;
     let target = strict::check(head, settings.limits.body)?;
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let (index, route) = find_route(&settings.routes, path)?;
+    let route = find_route(&settings.routes, path)?;
     let peer = Peer::new(conn.peer, &settings.trusted_proxies);
     if !peer.admitted(&route.sources, &head.headers, &settings.trusted_proxies) {
         return Err(Refusal::closing(
@@ -101,7 +101,7 @@ async fn answer(
     let ready = clock::tick();
     let seat = place(worker, &routing, event.as_ref(), subject.as_ref(), ready);
     let webhook = Webhook {
-        route: index,
+        route: route.number,
         kind: kind(event.as_ref()),
         speech: event.as_ref().and_then(|event| event.speech),
         reaches_served: route.served.iter().any(|served| is_under(path, served)),
@@ -508,10 +508,10 @@ fn kind(event: Option<&CallEvent<'_>>) -> Kind {
 }
 
 /// The first route whose path this is, or is below.
-fn find_route<'a>(routes: &'a [Route], path: &str) -> Result<(u16, &'a Route), Refusal> {
-    (0..)
-        .zip(routes)
-        .find(|(_, route)| is_under(path, &route.path))
+fn find_route<'a>(routes: &'a [Route], path: &str) -> Result<&'a Route, Refusal> {
+    routes
+        .iter()
+        .find(|route| is_under(path, &route.path))
         .ok_or(Refusal::polite(StatusCode::NOT_FOUND, "no such route\n"))
 }
 

@@ -31,7 +31,7 @@ use crate::proxy::pool::Pool;
 use crate::proxy::settings::Limits;
 use crate::proxy::upstream::INPUT;
 use crate::proxy::wire::{Conn, Parking, Wire};
-use crate::proxy::{Shared, request};
+use crate::proxy::{Shared, listener, request};
 
 /// A request head may be this long; more is 431.
 const HEAD_MAX: usize = 32 * 1024;
@@ -40,6 +40,9 @@ const READ_AHEAD: usize = 64 * 1024;
 /// After an accept that failed for want of descriptors or memory, we wait this
 /// long: connections must end before another can begin, and spinning helps nobody.
 const BREATH: Duration = Duration::from_millis(50);
+/// Between the last connection that may begin and the closing of the port: the
+/// others' handshakes end. Longer than any round trip to a provider should be.
+const HANDSHAKE: Duration = Duration::from_millis(250);
 /// Between the last accept and the closing of idle connections: requests that
 /// were on their way when we were told to stop still arrive.
 const LAST_CALL: Duration = Duration::from_millis(250);
@@ -220,6 +223,9 @@ async fn live(
         Ok(Drain::Now)
     );
     worker.draining.set(true);
+    if !now {
+        wait_for_handshakes(accepting.iter().map(|(listener, _)| &**listener)).await;
+    }
     for (listener, task) in accepting {
         task.abort();
         // Its task must let go of the listener before we can have it.
@@ -271,6 +277,14 @@ fn is_the_client_s(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionReset
             | io::ErrorKind::Interrupted
     )
+}
+
+/// Lets no new connection begin, and goes on accepting those that have begun.
+async fn wait_for_handshakes(mut listeners: impl Iterator<Item = &TcpListener>) {
+    // Where the kernel cannot, waiting would only let more of them in.
+    if listeners.all(|listener| listener::close_the_gate(listener).is_ok()) {
+        tokio::time::sleep(HANDSHAKE).await;
+    }
 }
 
 /// Takes what waits in the accept queue, then closes the port.
