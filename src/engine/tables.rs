@@ -335,6 +335,18 @@ fn no_reversal_in_a_million_calls_that_fail_at_half_the_threshold() {
     assert_eq!(reversals, 0);
 }
 
+/// As thin as the outage above: here the sequential test speaks alone.
+#[test]
+fn no_reversal_at_two_calls_a_minute_that_fail_at_half_the_threshold() {
+    let calls = match asked_for("LONG", 0) {
+        0 => 20_000,
+        _ => 1_000_000,
+    };
+    let reversals = reversals_at_half(calls, 1, Duration::from_secs(30), 7);
+    println!("{calls} calls failing at 5 %, 2 a minute: {reversals} reversals");
+    assert_eq!(reversals, 0);
+}
+
 /// Not a promise but a figure to know: a window of 40 to 300 calls that fail at 5 %
 /// is above 10 % now and then, and the row says "above 10 %", not "surely above".
 #[test]
