@@ -181,7 +181,10 @@ impl Call {
         }
         self.flags = self.flags.with(Flags::STARTED).without(Flags::PROVISIONAL);
         let follows = self.because == Because::Inherited;
-        if follows || self.generation == short_generation(split.generation) {
+        let same = self.generation == short_generation(split.generation);
+        // A generation that a crash lost is given out again: a latch asks for none.
+        let shut = split.latched && self.backend == Backend::New;
+        if follows || same && !shut {
             return None;
         }
         let mut placement = split.place(subject);

@@ -293,8 +293,7 @@ fn assemble(
     let mut routes: Vec<_> = (draft.routes.iter())
         .map(routes::Draft::route)
         .collect::<Option<_>>()?;
-    // Longest first, so that the first match is the right one; stable, so that a
-    // reload with the same routes numbers them the same.
+    // Longest first, so that the first match is the right one.
     routes.sort_by_key(|route| std::cmp::Reverse(route.path.len()));
     let directory = listing.map(directory::Listing::directory);
     let tenants = match (draft.tenants_file, &directory) {

@@ -9,17 +9,25 @@
 //! that it is on disk.
 
 mod alarms;
+#[cfg(test)]
+mod bench;
+#[cfg(test)]
+mod simulation;
 mod status;
+#[cfg(test)]
+mod tables;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use crate::document::FlawSet;
 use crate::measure::Observation;
 pub use crate::measure::ReportKind;
 use crate::measure::scorecard::Mature;
 use crate::model::{PerBackend, Tick, Wall, mask_numbers};
-use crate::rollout::Action::Resume as Resumed;
-use crate::rollout::{Command, Entry, Order, Phase, Rollout, Wishes};
+use crate::rollout::{self, Command, Entry, Order, Phase, Rollout, Wishes};
 pub use crate::rollout::{Refusal, RefusalKind};
 use crate::rules::evidence::Evidence;
 use crate::rules::{Action, Finding, Rule, Verdict};
@@ -152,6 +160,13 @@ pub struct Settings {
 /// The oldest is forgotten first.
 const REPORT_IDS: usize = 10_000;
 
+/// A record that takes longer than this is missing: a disk that hangs says nothing.
+const RECORD_LATE: Duration = Duration::from_secs(1);
+
+/// How many unconfirmed records are kept in mind. What comes on top is not: the
+/// oldest of so many is late already, which is all that is asked.
+const UNRECORDED: usize = 1024;
+
 /// The engine. One for each process; nobody else decides.
 #[derive(Debug)]
 pub struct Engine {
@@ -169,6 +184,9 @@ pub struct Engine {
     report_ids: VecDeque<String>,
     ends_seen: u64,
     began: Tick,
+    /// Steps toward legacy whose record was not confirmed yet, with the moment they
+    /// were sent. Bounded by [`UNRECORDED`].
+    unrecorded: VecDeque<(u64, Tick)>,
     split: Split,
 }
 
@@ -176,6 +194,9 @@ pub struct Engine {
 struct Pending {
     entry: Entry,
     ticket: Option<Ticket>,
+    /// It is recorded, and the latch file is being cleared for it. An answer about
+    /// the latch that comes before this is about an earlier resume.
+    unlatching: bool,
 }
 
 /// What a reload would lead to.
@@ -198,10 +219,7 @@ impl Engine {
         wall: Wall,
     ) -> (Self, Vec<Effect>) {
         let mut evidence = Evidence::new(settings.rules.clone(), settings.mature, now);
-        if rollout.spent_generation() > 0 {
-            // Calls of before the last latch may have outlived the restart.
-            evidence.begin_epoch(now, rollout.spent_generation());
-        }
+        evidence.begin_epoch(now, rollout.spent());
         let split = rollout.split(&settings.scheme);
         let mut engine = Self {
             alarms: Alarms::default(),
@@ -214,18 +232,25 @@ impl Engine {
             report_ids: VecDeque::new(),
             ends_seen: 0,
             began: now,
+            unrecorded: VecDeque::new(),
             split,
             settings,
             rollout,
             evidence,
         };
-        let mut effects = vec![Effect::Publish(engine.split.clone())];
+        let mut effects = Vec::new();
         if let Some(entry) =
             latched.and_then(|reason| engine.rollout.latched_at_start(reason, wall))
         {
             engine.lower(entry, None, now, &mut effects);
+        } else if engine.rollout.latched() {
+            let because = engine.rollout.because().unwrap_or_default().to_owned();
+            engine.begin_verification(because, engine.rollout.phase_since());
         }
         engine.wish(now, wall, &mut effects);
+        // Once, and as it ends: what the journal said may be more than what holds.
+        effects.retain(|effect| !matches!(effect, Effect::Publish(_)));
+        effects.insert(0, Effect::Publish(engine.split.clone()));
         (engine, effects)
     }
 
@@ -242,10 +267,13 @@ impl Engine {
             }
             Event::Report(reported) => self.report(reported, now, &mut effects),
             Event::Reload(settings) => self.reload(*settings, now, wall, &mut effects),
-            Event::Recorded { sequence } => self.recorded(sequence, now, &mut effects),
+            Event::Recorded { sequence } => {
+                self.unrecorded.retain(|(sent, _)| *sent != sequence);
+                self.recorded(sequence, now, &mut effects);
+            }
             Event::NotRecorded { sequence, why } => self.not_recorded(sequence, &why, &mut effects),
             Event::Unlatched => self.unlatched(now, &mut effects),
-            Event::NotUnlatched { why } => self.not_unlatched(&why, wall, &mut effects),
+            Event::NotUnlatched { why } => self.not_unlatched(&why, now, wall, &mut effects),
             Event::Durable(durable) => self.durable = durable,
         }
         effects
@@ -254,6 +282,11 @@ impl Engine {
     /// The split in force.
     pub fn split(&self) -> &Split {
         &self.split
+    }
+
+    /// Is a raise on its way to the disk?
+    pub fn is_waiting(&self) -> bool {
+        self.pending.is_some()
     }
 
     /// What operators see.
@@ -347,7 +380,7 @@ impl Engine {
         else {
             return;
         };
-        let proof = crate::rollout::Evidence::new(rule, finding, &self.settings.config_hash);
+        let proof = rollout::Evidence::new(rule, finding, &self.settings.config_hash);
         let (rule, because) = (finding.rule.clone(), finding.because.clone());
         let order = Order {
             actor: format!("rule {rule}"),
@@ -379,7 +412,7 @@ impl Engine {
     ) {
         match self.rollout.decide(order, wall) {
             Err(refusal) => reply(effects, ticket, Err(refusal)),
-            Ok(entry) if entry.is_raise() => self.raise(entry, ticket, effects),
+            Ok(entry) if entry.is_raise() => self.raise(entry, ticket, now, effects),
             Ok(entry) => self.lower(entry, ticket, now, effects),
         }
     }
@@ -400,32 +433,55 @@ impl Engine {
                 reason: entry.latch_reason(),
             });
         }
-        let said = entry.said();
-        effects.push(Effect::Record(Box::new(entry.clone())));
-        if entry.latches() && !entry.before.latched {
-            effects.push(Effect::DropProvisional);
-            self.verification = Some(Verification {
-                reason: entry.reason,
-                at: entry.stamp.at,
-                new_calls_on_new: 0,
-                live_on_new: self.active.new,
-                measures_normal: false,
-            });
+        let done = Done {
+            said: entry.said(),
+            durable: self.is_durable(now),
+            generation: self.split.generation,
+        };
+        let begins = entry.latches() && !entry.before.latched;
+        if begins {
+            self.begin_verification(entry.reason.clone(), entry.stamp.at);
         }
-        reply(
-            effects,
-            ticket,
-            Ok(Done {
-                said,
-                durable: self.durable,
-                generation: self.split.generation,
-            }),
-        );
+        self.record(entry, now, effects);
+        if begins {
+            effects.push(Effect::DropProvisional);
+        }
+        reply(effects, ticket, Ok(done));
+    }
+
+    /// A step toward legacy goes to the disk, and is missed if it does not arrive.
+    fn record(&mut self, entry: Entry, now: Tick, effects: &mut Vec<Effect>) {
+        if self.unrecorded.len() < UNRECORDED {
+            self.unrecorded.push_back((entry.stamp.sequence, now));
+        }
+        effects.push(Effect::Record(Box::new(entry)));
+    }
+
+    /// Is everything on disk that was decided a moment ago or earlier?
+    fn is_durable(&self, now: Tick) -> bool {
+        let late = |(_, sent): &(u64, Tick)| now.since(*sent) > RECORD_LATE;
+        self.durable && !self.unrecorded.front().is_some_and(late)
+    }
+
+    fn begin_verification(&mut self, reason: String, at: Wall) {
+        self.verification = Some(Verification {
+            reason,
+            at,
+            new_calls_on_new: 0,
+            live_on_new: self.active.new,
+            measures_normal: false,
+        });
     }
 
     /// Toward new: record first. It is in force when the journal has it.
-    fn raise(&mut self, entry: Entry, ticket: Option<Ticket>, effects: &mut Vec<Effect>) {
-        let refusal = if !self.durable {
+    fn raise(
+        &mut self,
+        entry: Entry,
+        ticket: Option<Ticket>,
+        now: Tick,
+        effects: &mut Vec<Effect>,
+    ) {
+        let refusal = if !self.is_durable(now) {
             Some((
                 RefusalKind::NotDurable,
                 "the journal cannot be written, so nothing may be raised; look at the state directory's disk",
@@ -450,7 +506,11 @@ impl Engine {
         }
         self.rollout.pass_over(&entry);
         effects.push(Effect::Record(Box::new(entry.clone())));
-        self.pending = Some(Pending { entry, ticket });
+        self.pending = Some(Pending {
+            entry,
+            ticket,
+            unlatching: false,
+        });
     }
 
     /// A step toward legacy waits for no raise: one that is still on its way to the
@@ -476,12 +536,13 @@ impl Engine {
     fn recorded(&mut self, sequence: u64, now: Tick, effects: &mut Vec<Effect>) {
         let Some(pending) = self
             .pending
-            .as_ref()
+            .as_mut()
             .filter(|pending| pending.entry.stamp.sequence == sequence)
         else {
             return;
         };
         if pending.entry.unlatches() {
+            pending.unlatching = true;
             effects.push(Effect::Unlatch);
         } else {
             self.put_in_force(now, effects);
@@ -492,7 +553,7 @@ impl Engine {
         if self
             .pending
             .as_ref()
-            .is_some_and(|pending| pending.entry.unlatches())
+            .is_some_and(|pending| pending.unlatching)
         {
             self.verification = None;
             self.put_in_force(now, effects);
@@ -504,13 +565,11 @@ impl Engine {
             return;
         };
         self.rollout.apply(&pending.entry);
-        self.publish(now, effects);
-        if pending.entry.action == Resumed {
-            // What held it was mended, somebody says: the same evidence must not hold
-            // it again in the next tenth of a second.
-            self.evidence
-                .begin_epoch(now, self.rollout.spent_generation());
+        if pending.entry.action == rollout::Action::Resume {
+            // A hold that is lifted moves no call, and would trip again at once.
+            self.begin_epoch(now);
         }
+        self.publish(now, effects);
         let done = Done {
             said: pending.entry.said(),
             durable: true,
@@ -541,15 +600,19 @@ impl Engine {
 
     /// The resume is recorded but the latch stands. The journal must not say more
     /// than is true, so the latch is recorded again.
-    fn not_unlatched(&mut self, why: &str, wall: Wall, effects: &mut Vec<Effect>) {
-        let Some(pending) = self.pending.take_if(|pending| pending.entry.unlatches()) else {
+    fn not_unlatched(&mut self, why: &str, now: Tick, wall: Wall, effects: &mut Vec<Effect>) {
+        let Some(pending) = self.pending.take_if(|pending| pending.unlatching) else {
             return;
         };
-        let mut resumed = self.rollout.clone();
-        resumed.apply(&pending.entry);
-        if let Some(entry) = resumed.latched_at_start("the latch file could not be cleared", wall) {
+        // Both entries, as a restart would read them; nothing is published between.
+        self.rollout.apply(&pending.entry);
+        let latched = self
+            .rollout
+            .latched_at_start("the latch file could not be cleared", wall);
+        if let Some(entry) = latched {
             self.rollout.apply(&entry);
-            effects.push(Effect::Record(Box::new(entry)));
+            self.publish(now, effects);
+            self.record(entry, now, effects);
         }
         let why = format!(
             "the latch file could not be cleared ({why}), so everything stays on legacy; look at the state directory's disk"
@@ -568,16 +631,24 @@ impl Engine {
     /// changed percentage begin a new epoch of evidence.
     fn publish(&mut self, now: Tick, effects: &mut Vec<Effect>) {
         let split = self.rollout.split(&self.settings.scheme);
-        if split == self.split {
+        let same = Split {
+            generation: split.generation,
+            ..self.split.clone()
+        };
+        // A raise on its way has taken its generation; nothing is in force under it.
+        if split == same {
             return;
         }
         if split.percentage != self.split.percentage || split.latched != self.split.latched {
-            // What calls of before a latch still have to say is said about the past.
-            self.evidence
-                .begin_epoch(now, self.rollout.spent_generation());
+            self.begin_epoch(now);
         }
         self.split = split.clone();
         effects.push(Effect::Publish(split));
+    }
+
+    /// What calls placed up to the last latch still have to say is about the past.
+    fn begin_epoch(&mut self, now: Tick) {
+        self.evidence.begin_epoch(now, self.rollout.spent());
     }
 
     fn report(&mut self, reported: Reported, now: Tick, effects: &mut Vec<Effect>) {
@@ -628,7 +699,7 @@ impl Engine {
         }
         for entry in outcome.entries {
             if entry.is_raise() {
-                self.raise(entry, None, effects);
+                self.raise(entry, None, now, effects);
             } else {
                 self.lower(entry, None, now, effects);
             }

@@ -40,7 +40,7 @@ pub struct Answered {
     pub at: Tick,
     /// Who was asked.
     pub backend: Backend,
-    /// Index of the route in the configuration.
+    /// The route's number.
     pub route: u16,
     /// Whether a caller was waiting for it.
     pub kind: Kind,

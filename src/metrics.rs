@@ -126,7 +126,7 @@ struct RuleSeries {
 
 impl Metrics {
     /// Registers every series that the routes (by configured path, in the order of
-    /// their index) and the rules (both tables) make known. Response-time
+    /// their numbers) and the rules (both tables) make known. Response-time
     /// thresholds become bucket edges; later reloads cannot add edges.
     pub fn new(routes: &[&str], rules: &[Rule]) -> Self {
         let recorder = PrometheusBuilder::new()

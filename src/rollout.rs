@@ -36,7 +36,7 @@ pub struct Rollout {
     tenants: BTreeMap<String, Listed>,
     seen: Option<Wishes>,
     generation: u64,
-    spent_generation: u64,
+    spent: u64,
     sequence: u64,
 }
 
@@ -53,7 +53,7 @@ impl Default for Rollout {
             tenants: BTreeMap::new(),
             seen: None,
             generation: 0,
-            spent_generation: 0,
+            spent: 0,
             sequence: 0,
         }
     }
@@ -90,8 +90,8 @@ impl Rollout {
         if let Some(seen) = &entry.seen {
             self.seen = Some(seen.clone());
         }
-        if after.latched && !entry.before.latched {
-            self.spent_generation = entry.generation.saturating_sub(1);
+        if after.latched {
+            self.spent = self.spent.max(entry.generation);
         }
         self.pass_over(entry);
     }
@@ -197,12 +197,11 @@ impl Rollout {
         self.generation
     }
 
-    /// Calls placed under this generation or an earlier one were placed before the
-    /// last latch, and what becomes of them says nothing about what runs now; 0
-    /// while there was none. Read from the entries alone, so that it also holds
-    /// for calls that outlived a restart.
-    pub const fn spent_generation(&self) -> u64 {
-        self.spent_generation
+    /// Calls placed under this generation or an earlier one came before the last
+    /// latch was cleared: what they still have to say is about the past. 0 while
+    /// there was no latch.
+    pub const fn spent(&self) -> u64 {
+        self.spent
     }
 
     /// The highest sequence number given out; 0 before the first entry.

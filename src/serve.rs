@@ -108,7 +108,7 @@ impl Running {
 ///
 /// The state directory is held by another process or cannot be used, a listener
 /// cannot be opened, a thread cannot be started.
-pub fn start(config: Config, signals: Signals) -> anyhow::Result<Running> {
+pub fn start(mut config: Config, signals: Signals) -> anyhow::Result<Running> {
     // The lock comes before any listener: two processes on one state directory
     // must not answer the same provider.
     let opened = journal::open(&config.state.dir, clock::wall()).with_context(|| {
@@ -149,6 +149,8 @@ pub fn start(config: Config, signals: Signals) -> anyhow::Result<Running> {
     let settings = engine_settings(&config);
     let (mut engine, first) = Engine::new(settings, rollout, opened.latched.as_deref(), now, wall);
 
+    let mut paths = Vec::new();
+    config.proxy.number_routes(&mut paths);
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let shared = Shared {
         routing: Arc::new(ArcSwap::from_pointee(Routing {
@@ -191,7 +193,7 @@ pub fn start(config: Config, signals: Signals) -> anyhow::Result<Running> {
     })?;
     let pins = PinWriter::open(&config.state.dir, Arc::clone(&table), now, wall)
         .context("could not open the file of pins")?;
-    let metrics = Arc::new(Metrics::new(&routes(&config), &config.rules));
+    let metrics = Arc::new(Metrics::new(&as_strs(&paths), &config.rules));
     metrics.pins_loaded(pins_loaded as u64);
     let (desk, asks) = Desk::new(256);
     let (reader, readings) =
@@ -204,6 +206,7 @@ pub fn start(config: Config, signals: Signals) -> anyhow::Result<Running> {
         pins,
         status: Arc::clone(&status),
         config,
+        paths,
         signals,
         desk,
         reader,
@@ -294,14 +297,8 @@ fn connections_for(descriptors: usize) -> usize {
     (descriptors.saturating_sub(OWN) / 5 * 4).max(1)
 }
 
-/// The routes' paths, in the order of their indexes.
-fn routes(config: &Config) -> Vec<&str> {
-    config
-        .proxy
-        .routes
-        .iter()
-        .map(|route| route.path.as_str())
-        .collect()
+fn as_strs(paths: &[String]) -> Vec<&str> {
+    paths.iter().map(String::as_str).collect()
 }
 
 /// One listener for each worker and address, sharing the port.

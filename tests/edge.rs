@@ -51,6 +51,7 @@ impl Edge {
                 new: upstream(new),
             },
             routes: vec![Route {
+                number: 0,
                 path: "/ivr".into(),
                 protocol: Protocol::Twilio,
                 tenant: vec![Source::To],
@@ -658,6 +659,159 @@ fn slow_heads_and_idle_connections_are_closed() {
     for sent in ["", "GET /ivr HTTP/1.1\r\nHost:"] {
         assert_eq!(edge.raw(sent), "", "{sent:?}");
     }
+}
+
+/// Longer than a quiet connection keeps its buffers.
+const PARKED: Duration = Duration::from_millis(500);
+
+/// Sends a webhook on a connection that stays, and reads its answer.
+fn converse(stream: &mut TcpStream, request: &str) {
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"<Response/>") {
+        let mut piece = [0; 4096];
+        let read = stream.read(&mut piece).unwrap();
+        assert!(
+            read > 0,
+            "closed after {}",
+            String::from_utf8_lossy(&answer)
+        );
+        answer.extend_from_slice(&piece[..read]);
+    }
+    assert_eq!(status(&String::from_utf8(answer).unwrap()), 200);
+}
+
+#[test]
+fn a_parked_connection_answers_again_and_again() {
+    let (new, _) = recorder(SOUND);
+    let edge = Edge::new(new, new);
+    let mut stream = edge.connect();
+    // The last one: an empty line after a body is legal, and nobody's request.
+    for after in ["", "", "", "\r\n"] {
+        let request = post("/ivr", &form("CA1", "t"), "") + after;
+        converse(&mut stream, &request);
+        thread::sleep(PARKED);
+    }
+    // In two pieces, and two at once.
+    let request = post("/ivr", &form("CA1", "t"), "");
+    let (head, rest) = request.split_at(30);
+    stream.write_all(head.as_bytes()).unwrap();
+    thread::sleep(PARKED);
+    converse(&mut stream, rest);
+    thread::sleep(PARKED);
+    let two = request + &post("/ivr", &form("CA1", "t"), "Connection: close\r\n");
+    stream.write_all(two.as_bytes()).unwrap();
+    assert_eq!(read_all(&mut stream).matches("<Response/>").count(), 2);
+    edge.answered(7);
+}
+
+#[test]
+fn what_is_refused_is_refused_after_parking_too() {
+    let (new, _) = recorder(SOUND);
+    let edge = Edge::new(new, new);
+    let mut stream = edge.connect();
+    converse(&mut stream, &post("/ivr", &form("CA1", "t"), ""));
+    thread::sleep(PARKED);
+    stream
+        .write_all(b"GET /ivr HTTP/1.1\nHost: a\r\n\r\n")
+        .unwrap();
+    assert_eq!(status(&read_all(&mut stream)), 400);
+}
+
+#[test]
+fn a_slow_answer_is_not_parked_away() {
+    let new = after_request(|mut stream, _| {
+        thread::sleep(PARKED);
+        let (some, rest) = SOUND.split_at(30);
+        stream.write_all(some.as_bytes()).unwrap();
+        thread::sleep(PARKED);
+        stream.write_all(rest.as_bytes()).unwrap();
+    });
+    let edge = Edge::new(new, new);
+    converse(&mut edge.connect(), &post("/ivr", &form("CA1", "t"), ""));
+}
+
+#[test]
+fn a_long_answer_that_pauses_is_not_parked_away() {
+    const HALF: usize = 400_000;
+    let new = after_request(|mut stream, _| {
+        let half = "x".repeat(HALF);
+        let length = 2 * HALF;
+        write!(
+            stream,
+            "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{half}"
+        )
+        .unwrap();
+        thread::sleep(PARKED);
+        stream.write_all(half.as_bytes()).unwrap();
+    });
+    let edge = Edge::new(new, new);
+    let all = edge.raw(&webhook("CA1", "t"));
+    assert_eq!(all.matches('x').count(), 2 * HALF);
+}
+
+#[test]
+fn a_client_that_reads_late_still_gets_its_whole_answer() {
+    // Together more than the sockets hold, each less than is called long.
+    const BYTES: usize = 60_000;
+    const COUNT: usize = 250;
+    let new = backend(|mut stream, _| {
+        let body = "x".repeat(BYTES);
+        while read_request(&mut stream).is_some() {
+            let length = format!("Content-Length: {BYTES}");
+            write!(stream, "HTTP/1.1 200 OK\r\n{length}\r\n\r\n{body}").unwrap();
+        }
+    });
+    let edge = Edge::new(new, new);
+    let mut stream = edge.connect();
+    for _ in 1..COUNT {
+        stream
+            .write_all(post("/ivr", &form("CA1", "t"), "").as_bytes())
+            .unwrap();
+    }
+    stream.write_all(webhook("CA1", "t").as_bytes()).unwrap();
+    thread::sleep(PARKED);
+    assert_eq!(read_all(&mut stream).matches('x').count(), COUNT * BYTES);
+}
+
+#[test]
+fn a_parked_connection_is_closed_when_it_has_been_idle_too_long() {
+    let (new, _) = recorder(SOUND);
+    let edge = Edge::with(new, new, |settings| {
+        settings.limits.idle_timeout = PARKED;
+    });
+    let mut stream = edge.connect();
+    converse(&mut stream, &post("/ivr", &form("CA1", "t"), ""));
+    assert_eq!(read_all(&mut stream), "", "closed without a word");
+}
+
+#[test]
+fn draining_closes_parked_connections() {
+    let (new, _) = recorder(SOUND);
+    let mut edge = Edge::new(new, new);
+    let mut never = edge.connect();
+    let mut parked = edge.connect();
+    converse(&mut parked, &post("/ivr", &form("CA1", "t"), ""));
+    thread::sleep(PARKED);
+    edge.drain.send(Drain::Gently).unwrap();
+    for stream in [&mut never, &mut parked] {
+        assert_eq!(read_all(stream), "");
+    }
+    edge.worker.take().unwrap().join().unwrap();
+}
+
+#[test]
+fn a_client_that_hangs_up_while_parked_is_let_go() {
+    let (new, _) = recorder(SOUND);
+    // There is room for one: the second is served only if the first has gone.
+    let edge = Edge::with(new, new, |settings| settings.limits.connections = 1);
+    for gone in [drop, reset] {
+        let mut stream = edge.connect();
+        converse(&mut stream, &post("/ivr", &form("CA1", "t"), ""));
+        thread::sleep(PARKED);
+        gone(stream);
+    }
+    assert_eq!(edge.voice("CA1", "t"), 200);
 }
 
 #[test]

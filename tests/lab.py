@@ -4,12 +4,14 @@ Standard library only. Every port is free when asked for, every file lies in a
 temporary directory, and nothing leaves this machine.
 """
 
+import atexit
 import contextlib
 import http.client
 import http.server
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -85,6 +87,7 @@ class Lab:
         self.legacy, self.new = Backend("legacy"), Backend("new")
         self.port, self.admin_port = free_port(), free_port()
         self.process, self.number = None, 0
+        atexit.register(self.leave)
         self.log = open(self.dir / "log", "ab")
         self.config = self.dir / "switchback.toml"
         rules = rules or '[[reversal]]\nname = "errors"\nmeasure = "error_rate"\nabove = "10%"\nover = "10s"\naction = "reverse"\n'
@@ -134,6 +137,12 @@ percentage = {percentage}
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+
+    def leave(self):
+        """Nothing of a lab outlives its script, however it ends."""
+        if self.process and self.process.poll() is None:
+            self.kill()
+        shutil.rmtree(self.dir, ignore_errors=True)
 
     def stop(self):
         self.process.terminate()

@@ -105,6 +105,18 @@ fn the_first_webhook_decides_where_and_why() {
     }
 }
 
+// Found by the simulation. A step toward legacy took a generation, calls were placed
+// under it, and a crash lost its record; the reversal after the restart was given the
+// same generation, so a call that had not started yet looked as if placed by it.
+#[test]
+fn no_call_starts_on_new_while_latched_whatever_its_generation() {
+    let mut call = call(EventKind::Start);
+    assert_eq!(call.backend(), Backend::New);
+    let generation = call.generation();
+    assert!(call.start(&SUBJECT, &latched(generation)).is_some());
+    assert_eq!(call.backend(), Backend::Legacy);
+}
+
 #[test]
 fn a_leg_follows_its_call_even_while_latched() {
     let parent = call(EventKind::Start);

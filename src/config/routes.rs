@@ -50,6 +50,8 @@ impl Draft {
     pub(super) fn route(&self) -> Option<Route> {
         Some(Route {
             path: self.path.as_ref()?.value.clone(),
+            // Whoever runs it numbers it, by what ran before.
+            number: 0,
             protocol: self.protocol?,
             tenant: self.tenant.clone(),
             sources: self.sources.clone(),

@@ -1,6 +1,8 @@
-//! When people are told: once when a row begins to trip, once when it stops.
+//! When people are told: once when a row begins to trip (or would, and is withheld),
+//! once when it stops.
 
 use super::{Notice, Severity};
+use crate::rules::evidence::BOTH_ARE_BAD;
 use crate::rules::{Action, Finding, Priority, Rule, Verdict};
 
 /// How many ticks in a row a row must not trip before it counts as resolved:
@@ -16,14 +18,25 @@ pub(super) struct Alarms {
 #[derive(Debug)]
 struct Row {
     rule: String,
-    firing: bool,
+    told: State,
     quiet: u32,
+}
+
+/// What a row is, as far as people are concerned; the worse the greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum State {
+    Quiet,
+    /// It would trip, and something speaks against acting on it.
+    Withheld,
+    Trips,
 }
 
 impl Alarms {
     /// Does this row fire?
     pub(super) fn firing(&self, rule: &str) -> bool {
-        self.rows.iter().any(|row| row.rule == rule && row.firing)
+        self.rows
+            .iter()
+            .any(|row| row.rule == rule && row.told == State::Trips)
     }
 
     /// Takes one tick's findings in and says what to tell.
@@ -33,27 +46,16 @@ impl Alarms {
         let mut notices = Vec::new();
         for (rule, finding) in rules.iter().zip(findings) {
             let row = self.row(&rule.name);
-            match (row.firing, finding.verdict) {
-                (false, Verdict::Trip) => {
-                    row.firing = true;
-                    row.quiet = 0;
-                    notices.push(notice(
-                        severity(rule),
-                        rule,
-                        format!("{}: {}.", rule.name, finding.because),
-                    ));
-                }
-                (true, Verdict::Trip) => row.quiet = 0,
-                (true, Verdict::Pass | Verdict::Inconclusive) if row.quiet + 1 >= QUIET_TICKS => {
-                    row.firing = false;
-                    notices.push(notice(
-                        Severity::Info,
-                        rule,
-                        format!("{} is over.", rule.name),
-                    ));
-                }
-                (true, Verdict::Pass | Verdict::Inconclusive) => row.quiet += 1,
-                (false, Verdict::Pass | Verdict::Inconclusive) => {}
+            let state = State::of(finding);
+            if state >= row.told {
+                row.quiet = 0;
+            } else {
+                row.quiet += 1;
+            }
+            if state > row.told || row.quiet >= QUIET_TICKS {
+                row.told = state;
+                row.quiet = 0;
+                notices.push(notice(rule, finding, state));
             }
         }
         notices
@@ -67,7 +69,7 @@ impl Alarms {
             .unwrap_or_else(|| {
                 self.rows.push(Row {
                     rule: rule.to_owned(),
-                    firing: false,
+                    told: State::Quiet,
                     quiet: 0,
                 });
                 self.rows.len() - 1
@@ -76,11 +78,39 @@ impl Alarms {
     }
 }
 
-fn notice(severity: Severity, rule: &Rule, text: String) -> Notice {
+impl State {
+    fn of(finding: &Finding) -> Self {
+        match (finding.verdict, finding.withheld) {
+            (Verdict::Trip, _) => Self::Trips,
+            (_, Some(_)) => Self::Withheld,
+            (Verdict::Pass | Verdict::Inconclusive, None) => Self::Quiet,
+        }
+    }
+}
+
+fn notice(rule: &Rule, finding: &Finding, state: State) -> Notice {
+    let (name, because) = (&rule.name, &finding.because);
+    let (severity, text) = match state {
+        State::Quiet => (Severity::Info, format!("{name} is over.")),
+        State::Withheld => (
+            withheld(finding),
+            format!("{name} is met and not acted on: {because}."),
+        ),
+        State::Trips => (severity(rule), format!("{name}: {because}.")),
+    };
     Notice {
         severity,
-        rule: Some(rule.name.clone()),
+        rule: Some(name.clone()),
         text,
+    }
+}
+
+/// When both backends fail no rule can help, only people.
+fn withheld(finding: &Finding) -> Severity {
+    if finding.withheld == Some(BOTH_ARE_BAD) {
+        Severity::Critical
+    } else {
+        Severity::Warning
     }
 }
 

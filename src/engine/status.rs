@@ -154,7 +154,7 @@ pub(super) fn build(engine: &mut Engine, now: Tick, wall: Wall) -> Status {
         enabled: rollout.enabled(),
         latched: engine.split.latched,
         because: rollout.because().map(str::to_owned),
-        durable: engine.durable,
+        durable: engine.is_durable(now),
         generation: engine.split.generation,
         tenants: rollout
             .tenants()
@@ -173,7 +173,7 @@ pub(super) fn build(engine: &mut Engine, now: Tick, wall: Wall) -> Status {
             .collect(),
         verification: engine.verification.clone(),
         habits: engine.habits,
-        notes: notes(engine, &backends),
+        notes: notes(engine, &backends, now),
         config_hash: engine.settings.config_hash.clone(),
         at: wall,
         uptime: now.since(engine.began),
@@ -183,7 +183,7 @@ pub(super) fn build(engine: &mut Engine, now: Tick, wall: Wall) -> Status {
 /// After this many calls without a single end, the status callback is missing.
 const CALLS_WITHOUT_END: u64 = 50;
 
-fn notes(engine: &Engine, backends: &PerBackend<BackendStatus>) -> Vec<String> {
+fn notes(engine: &Engine, backends: &PerBackend<BackendStatus>, now: Tick) -> Vec<String> {
     let mut notes = Vec::new();
     let mut note = |text: &str| notes.push(text.to_owned());
     if engine.rollout.sequence() <= 1 && engine.rollout.phase() == Phase::Idle {
@@ -191,7 +191,7 @@ fn notes(engine: &Engine, backends: &PerBackend<BackendStatus>) -> Vec<String> {
             "Everything goes to legacy: nothing was ever put on new here. Begin with `switchback set 5 --reason \"…\"`.",
         );
     }
-    if !engine.durable {
+    if !engine.is_durable(now) {
         note(
             "What was decided is not all on disk. Raises are refused until it is; look at the state directory's disk.",
         );

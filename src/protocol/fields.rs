@@ -99,11 +99,11 @@ impl<'a> Fields<'a> {
             marks: 0,
             ambiguous: false,
         };
-        if !head.encoded && form::is_form(head.content_type) {
-            form::fields(body).for_each(|field| found.take(field, false));
+        let is_read = !head.encoded && form::is_form(head.content_type);
+        for form in [if is_read { body } else { &[] }, head.query.as_bytes()] {
+            let names_call = found.raw(Wanted::Call).is_some();
+            form::fields(form).for_each(|field| found.take(field, names_call));
         }
-        let names_call = found.raw(Wanted::Call).is_some();
-        form::fields(head.query.as_bytes()).for_each(|field| found.take(field, names_call));
         found
     }
 
@@ -142,7 +142,10 @@ impl<'a> Fields<'a> {
 
     fn take(&mut self, field: Field<'a>, only_identity: bool) {
         // Hardly a name is escaped, so decoding waits until it is not known as it is.
-        let known = meaning(field.name).or_else(|| form::with_decoded(field.name, meaning)?);
+        let known = meaning(field.name).or_else(|| {
+            let name = field.is_escaped.then_some(field.name)?;
+            form::with_decoded(name, meaning)?
+        });
         match known {
             Some(Meaning::Value(wanted)) if wanted as usize <= IDENTIFYING => {
                 self.identify(wanted, field.value);

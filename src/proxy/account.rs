@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// What is known of a webhook when it is about to be sent.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Webhook {
-    /// Index of its route.
+    /// Its route's number.
     pub(super) route: u16,
     /// Whether a caller waits.
     pub(super) kind: Kind,

@@ -17,7 +17,7 @@ use crate::model::{Backend, Tick};
 use crate::proxy::account::Account;
 use crate::proxy::answer::Decoder;
 use crate::proxy::pool::Link;
-use crate::proxy::request::Sentence;
+use crate::proxy::request::{Busy, Sentence};
 use crate::proxy::settings::Upstream;
 use crate::proxy::upstream::INPUT;
 use crate::proxy::worker::Worker;
@@ -57,6 +57,9 @@ pub(super) struct Long {
     pub(super) backend: Backend,
     /// Its address.
     pub(super) upstream: Upstream,
+    /// The provider's connection is busy until hyper has taken all of it.
+    #[expect(dead_code, reason = "it is held to be dropped")]
+    pub(super) busy: Busy,
 }
 
 impl Long {

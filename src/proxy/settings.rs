@@ -30,6 +30,22 @@ pub struct Settings {
     pub short: Duration,
 }
 
+impl Settings {
+    /// Numbers the routes by what `known` holds: a path keeps its number over
+    /// reloads and a new one gets the next, so that a webhook under way counts for
+    /// the route it came by. Numbers end at 65,534; routes past that share one.
+    pub fn number_routes(&mut self, known: &mut Vec<String>) {
+        for route in &mut self.routes {
+            let number = known.iter().position(|path| *path == route.path);
+            let number = number.unwrap_or(known.len());
+            route.number = u16::try_from(number).unwrap_or(u16::MAX);
+            if number == known.len() && route.number < u16::MAX {
+                known.push(route.path.clone());
+            }
+        }
+    }
+}
+
 /// The URL the providers were given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicUrl {
@@ -66,6 +82,8 @@ pub enum HostHeader {
 pub struct Route {
     /// This path and below: `/ivr` takes `/ivr` and `/ivr/menu`, not `/ivrx`.
     pub path: String,
+    /// What it is counted by.
+    pub number: u16,
     /// How the provider speaks here.
     pub protocol: Protocol,
     /// Where the tenant's key stands; the first that is there counts.

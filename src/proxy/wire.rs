@@ -6,6 +6,10 @@
 //! not read its answer. Here one timer per connection sleeps towards the nearest
 //! deadline; when it wakes early, because requests came in the meantime, it just
 //! sleeps on. A connection with steady traffic touches it once a minute.
+//!
+//! A connection that has been quiet for a while is *parked*: hyper, with the 16 KiB
+//! of buffers it keeps for each connection, is taken away from it, and the wire
+//! waits alone until the client says something more.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -44,16 +48,34 @@ pub(super) struct Conn {
     pub(super) arrived: Cell<Tick>,
     /// When the last request was answered.
     pub(super) answered: Cell<Tick>,
-    /// A request is being answered.
-    pub(super) busy: Cell<bool>,
+    /// What keeps it busy: a request being answered, a long answer on its way.
+    pub(super) busy: Cell<u8>,
+    /// Requests that hyper has handed to us so far.
+    pub(super) taken: Cell<u64>,
+    /// Whether hyper has this connection.
+    pub(super) parking: Cell<Parking>,
     /// What went wrong in a request's body.
     pub(super) trouble: Cell<Option<Trouble>>,
     /// Finish what runs, then close.
     pub(super) closing: Cell<bool>,
     /// Wakes the connection's task.
-    pub(super) waker: RefCell<Option<Waker>>,
+    waker: RefCell<Option<Waker>>,
     /// Rings when a backend has taken too long.
     patience: RefCell<Timer>,
+}
+
+/// How far a connection is on its way to being parked and back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Parking {
+    /// hyper has it.
+    Active,
+    /// It has been quiet for so long that hyper should give it back, if nothing of
+    /// a request or an answer is on its way.
+    Asked,
+    /// Nothing is: the one asked may take it from hyper now, at the end of its poll.
+    Ready,
+    /// The wire waits alone.
+    Parked,
 }
 
 /// What can go wrong in the middle of a body.
@@ -75,7 +97,9 @@ impl Conn {
             peer_text: peer.to_string().into(),
             arrived: Cell::new(now),
             answered: Cell::new(now),
-            busy: Cell::new(false),
+            busy: Cell::new(0),
+            taken: Cell::new(0),
+            parking: Cell::new(Parking::Parked),
             trouble: Cell::new(None),
             closing: Cell::new(false),
             waker: RefCell::new(None),
@@ -103,6 +127,20 @@ impl Conn {
     /// Asks the connection to finish what runs and close.
     pub(super) fn close(&self) {
         self.closing.set(true);
+        self.wake();
+    }
+
+    /// Asks the connection to park if nothing has come or gone since `quiet_since`.
+    pub(super) fn ask_to_park(&self, quiet_since: Tick) {
+        let quiet =
+            self.busy.get() == 0 && self.arrived.get().max(self.answered.get()) <= quiet_since;
+        if quiet && self.parking.get() == Parking::Active {
+            self.parking.set(Parking::Asked);
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
         if let Some(waker) = self.waker.borrow().as_ref() {
             waker.wake_by_ref();
         }
@@ -138,6 +176,29 @@ impl Wire {
             timer: Timer::default(),
             stalled: None,
         }
+    }
+
+    /// Parked: waits until there is something to read, were it only the end. False:
+    /// the time for it is over, or nobody waits for it any more.
+    pub(super) async fn next(&mut self) -> bool {
+        self.conn.parking.set(Parking::Parked);
+        let something = poll_fn(|cx| {
+            if self.conn.waker.borrow().is_none() {
+                // The task's own: good for as long as the connection lives, also
+                // for one whose first bytes are here before it is looked at.
+                self.conn.waker.replace(Some(cx.waker().clone()));
+            }
+            if self.stream.poll_read_ready(cx).is_ready() {
+                return Poll::Ready(true);
+            }
+            if self.conn.closing.get() {
+                return Poll::Ready(false);
+            }
+            self.timer.poll(cx, self.idle_until()).map(|()| false)
+        })
+        .await;
+        self.conn.parking.set(Parking::Active);
+        something
     }
 
     /// Passes the bytes from `before` on through the framing; cuts off what must
@@ -182,11 +243,16 @@ impl Wire {
 
     /// Nothing to read: has the client run out of time?
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let busy = self.conn.busy.get();
+        let busy = self.conn.busy.get() > 0;
         let deadline = match self.framing.phase() {
             // While a request is answered, silence is what we expect.
             Phase::Between if busy => return Poll::Pending,
-            Phase::Between => self.since.max(self.conn.answered.get()) + self.limits.idle_timeout,
+            Phase::Between => {
+                if self.conn.parking.get() == Parking::Asked && self.owes_nothing() {
+                    self.conn.parking.set(Parking::Ready);
+                }
+                self.idle_until()
+            }
             // The beginning of a pipelined request: its time starts when ours ends.
             Phase::Head if busy => return Poll::Pending,
             Phase::Head => self.since.max(self.conn.answered.get()) + self.limits.head_timeout,
@@ -202,6 +268,17 @@ impl Wire {
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
             }
         }
+    }
+
+    fn idle_until(&self) -> Tick {
+        self.since.max(self.conn.answered.get()) + self.limits.idle_timeout
+    }
+
+    /// Between requests, when none is being answered: does hyper hold nothing that
+    /// would be lost? Not if a request that came is still unread in its buffer (an
+    /// empty line there means nothing), nor if an answer could not be written whole.
+    fn owes_nothing(&self) -> bool {
+        self.framing.ended() == self.conn.taken.get() && self.stalled.is_none()
     }
 
     fn watch_write(

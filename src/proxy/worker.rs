@@ -10,7 +10,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use crate::clock;
 use crate::measure::Observation;
@@ -30,8 +30,8 @@ use crate::model::PerBackend;
 use crate::proxy::pool::Pool;
 use crate::proxy::settings::Limits;
 use crate::proxy::upstream::INPUT;
-use crate::proxy::wire::{Conn, Wire};
-use crate::proxy::{Shared, request};
+use crate::proxy::wire::{Conn, Parking, Wire};
+use crate::proxy::{Shared, listener, request};
 
 /// A request head may be this long; more is 431.
 const HEAD_MAX: usize = 32 * 1024;
@@ -40,9 +40,17 @@ const READ_AHEAD: usize = 64 * 1024;
 /// After an accept that failed for want of descriptors or memory, we wait this
 /// long: connections must end before another can begin, and spinning helps nobody.
 const BREATH: Duration = Duration::from_millis(50);
+/// Between the last connection that may begin and the closing of the port: the
+/// others' handshakes end. Longer than any round trip to a provider should be.
+const HANDSHAKE: Duration = Duration::from_millis(250);
 /// Between the last accept and the closing of idle connections: requests that
 /// were on their way when we were told to stop still arrive.
 const LAST_CALL: Duration = Duration::from_millis(250);
+/// A provider's connection that has been quiet for this long is parked: long after
+/// a busy one's next request would have come, and so soon that of a burst of new
+/// connections only a few have buffers at a time. (Memory once used stays with the
+/// process, so the most there ever are at once is what counts.)
+const QUIET: Duration = Duration::from_millis(100);
 /// How often idle connections to backends are looked through.
 const SWEEP: Duration = Duration::from_secs(1);
 /// Buffers kept for the next request, by one worker; more are freed.
@@ -93,6 +101,8 @@ pub(super) struct Worker {
     http: http1::Builder,
     scratches: RefCell<Vec<Scratch>>,
     connections: RefCell<HashMap<u64, Rc<Conn>>>,
+    /// Those that are not parked.
+    active: RefCell<HashMap<u64, Rc<Conn>>>,
     accepted: Cell<u64>,
     /// Rings whenever a connection ends.
     ended: Notify,
@@ -126,6 +136,7 @@ impl Worker {
             http,
             scratches: RefCell::default(),
             connections: RefCell::default(),
+            active: RefCell::default(),
             accepted: Cell::new(0),
             ended: Notify::new(),
             draining: Cell::new(false),
@@ -205,12 +216,16 @@ async fn live(
         accepting.push((listener, tokio::task::spawn_local(task)));
     }
     let sweeping = tokio::task::spawn_local(sweep(worker.clone()));
+    let parking = tokio::task::spawn_local(park(worker.clone()));
     // A sender that is gone cannot tell us to stop any more: stop.
     let now = matches!(
         drain.wait_for(|drain| *drain != Drain::No).await.as_deref(),
         Ok(Drain::Now)
     );
     worker.draining.set(true);
+    if !now {
+        wait_for_handshakes(accepting.iter().map(|(listener, _)| &**listener)).await;
+    }
     for (listener, task) in accepting {
         task.abort();
         // Its task must let go of the listener before we can have it.
@@ -229,6 +244,7 @@ async fn live(
         }
     }
     sweeping.abort();
+    parking.abort();
     Ok(())
 }
 
@@ -261,6 +277,14 @@ fn is_the_client_s(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionReset
             | io::ErrorKind::Interrupted
     )
+}
+
+/// Lets no new connection begin, and goes on accepting those that have begun.
+async fn wait_for_handshakes(mut listeners: impl Iterator<Item = &TcpListener>) {
+    // Where the kernel cannot, waiting would only let more of them in.
+    if listeners.all(|listener| listener::close_the_gate(listener).is_ok()) {
+        tokio::time::sleep(HANDSHAKE).await;
+    }
 }
 
 /// Takes what waits in the accept queue, then closes the port.
@@ -324,38 +348,58 @@ fn admit(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
 
 /// A connection's life. A panic ends it and nothing else.
 async fn serve(worker: Rc<Worker>, conn: Rc<Conn>, wire: Wire, id: u64) {
-    let life = converse(worker.clone(), conn, wire);
+    let life = converse(worker.clone(), conn, wire, id);
     if AssertUnwindSafe(life).catch_unwind().await.is_err() {
         tracing::error!("A request made us panic; its connection is closed. Please report it.");
         worker.note(Observation::Refused { status: 500 });
     }
+    worker.active.borrow_mut().remove(&id);
     worker.connections.borrow_mut().remove(&id);
     worker.ended.notify_waiters();
 }
 
-async fn converse(worker: Rc<Worker>, conn: Rc<Conn>, wire: Wire) {
+/// Parked until the client says something, with hyper until it is quiet again.
+async fn converse(worker: Rc<Worker>, conn: Rc<Conn>, mut wire: Wire, id: u64) {
+    while wire.next().await {
+        worker.active.borrow_mut().insert(id, conn.clone());
+        match attend(&worker, &conn, wire).await {
+            Some(quiet) => wire = quiet,
+            None => return,
+        }
+        worker.active.borrow_mut().remove(&id);
+    }
+}
+
+/// Answers requests until the connection ends, or is quiet and given back.
+async fn attend(worker: &Rc<Worker>, conn: &Rc<Conn>, wire: Wire) -> Option<Wire> {
     let service = {
         let (worker, conn) = (worker.clone(), conn.clone());
         service_fn(move |request| request::serve(worker.clone(), conn.clone(), request))
     };
-    let mut http = pin!(worker.http.serve_connection(TokioIo::new(wire), service));
+    // On the heap, because there it is gone when the connection is parked.
+    let mut http = Box::pin(worker.http.serve_connection(TokioIo::new(wire), service));
     let mut told = false;
     let ended = poll_fn(|cx| {
-        if !told {
-            if conn.closing.get() {
-                told = true;
-                // What has come already is still answered.
-                if let Poll::Ready(ended) = http.as_mut().poll(cx) {
-                    return Poll::Ready(ended);
-                }
-                http.as_mut().graceful_shutdown();
-            } else if conn.waker.borrow().is_none() {
-                conn.waker.replace(Some(cx.waker().clone()));
+        if !told && conn.closing.get() {
+            told = true;
+            // What has come already is still answered.
+            if let Poll::Ready(ended) = http.as_mut().poll(cx) {
+                return Poll::Ready(Some(ended));
             }
+            http.as_mut().graceful_shutdown();
         }
-        http.as_mut().poll(cx)
+        match http.as_mut().poll(cx) {
+            Poll::Ready(ended) => Poll::Ready(Some(ended)),
+            Poll::Pending => match conn.parking.replace(Parking::Active) {
+                Parking::Ready if !told => Poll::Ready(None),
+                _ => Poll::Pending,
+            },
+        }
     })
     .await;
+    let Some(ended) = ended else {
+        return Some(Pin::into_inner(http).into_parts().io.into_inner());
+    };
     if let Err(error) = ended {
         // The client's doing, nearly always: it hung up, or sent no HTTP. Those
         // that hyper refused by itself never came to `request`.
@@ -365,12 +409,12 @@ async fn converse(worker: Rc<Worker>, conn: Rc<Conn>, wire: Wire) {
         }
         tracing::debug!(%error, "A connection ended early.");
     }
+    None
 }
 
 /// Closes connections to backends that nobody has needed for a while.
 async fn sweep(worker: Rc<Worker>) {
-    let mut every = tokio::time::interval_at(start(), SWEEP);
-    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut every = every(SWEEP);
     loop {
         every.tick().await;
         let now = clock::tick();
@@ -379,6 +423,20 @@ async fn sweep(worker: Rc<Worker>) {
     }
 }
 
-fn start() -> Instant {
-    clock::instant(clock::tick() + SWEEP)
+/// Parks connections of providers that have been quiet for a while.
+async fn park(worker: Rc<Worker>) {
+    let mut every = every(QUIET);
+    loop {
+        every.tick().await;
+        let quiet_since = clock::tick() - QUIET;
+        for conn in worker.active.borrow().values() {
+            conn.ask_to_park(quiet_since);
+        }
+    }
+}
+
+fn every(period: Duration) -> Interval {
+    let mut every = interval_at(clock::instant(clock::tick() + period), period);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    every
 }

@@ -23,6 +23,7 @@ use crate::engine::{Done, Effect, Engine, Event, Notice, Refusal, Severity, Stat
 use crate::journal::{self, Job, JournalEvent, SendError};
 use crate::measure::Observation;
 use crate::metrics::Metrics;
+use crate::model::Tick;
 use crate::proxy::worker::Drain;
 use crate::proxy::{Routing, Shared};
 use crate::table::pins::PinWriter;
@@ -36,6 +37,8 @@ pub(super) struct Parts {
     pub(super) pins: PinWriter,
     pub(super) status: Arc<ArcSwap<Status>>,
     pub(super) config: Config,
+    /// Every route's path since the start, by its number.
+    pub(super) paths: Vec<String>,
     pub(super) signals: super::Signals,
     pub(super) desk: Desk,
     pub(super) reader: Reader,
@@ -62,14 +65,30 @@ pub(super) struct Listeners {
 pub(super) struct Conductor {
     pub(super) parts: Parts,
     waiting: HashMap<Ticket, oneshot::Sender<Result<Done, Refusal>>>,
+    /// Answers that wait for their record. No more than requests that the admin
+    /// listener serves at once, and none for longer than [`ANSWER_WAIT`].
+    owed: Vec<Owed>,
     next_ticket: Ticket,
     observations: Vec<Observation>,
     access: Option<AccessLog>,
     ticks: u64,
 }
 
+/// An answer to a step toward legacy. The step is in force; whether it is on disk
+/// is told when the disk has said so, because whoever reads `durable` counts on it.
+struct Owed {
+    sequence: u64,
+    since: Tick,
+    done: Done,
+    reply: oneshot::Sender<Result<Done, Refusal>>,
+}
+
+/// How long an answer waits for the disk; then it says that it is not durable yet.
+const ANSWER_WAIT: Duration = Duration::from_secs(1);
 /// How often the engine looks.
 const TICK: Duration = Duration::from_millis(100);
+/// How long the start waits for the journal's disk.
+const SETTLE: Duration = Duration::from_secs(2);
 /// Every how many ticks the call table is swept: ten seconds.
 const SWEEP: u64 = 100;
 
@@ -78,6 +97,7 @@ impl Conductor {
         Self {
             parts,
             waiting: HashMap::new(),
+            owed: Vec::new(),
             next_ticket: 1,
             observations: Vec::new(),
             access: None,
@@ -88,7 +108,7 @@ impl Conductor {
     /// The whole life of the engine's thread.
     pub(super) fn live(
         mut self,
-        mailbox: Mailbox,
+        mut mailbox: Mailbox,
         first: Vec<Effect>,
         listeners: Listeners,
         ready: oneshot::Sender<anyhow::Result<()>>,
@@ -101,20 +121,41 @@ impl Conductor {
             Err(error) => return drop(ready.send(Err(error.into()))),
         };
         runtime.block_on(async move {
-            let signals = match self.open(listeners) {
+            // Before anything else: a signal without a listener would end the process.
+            let signals = match Signals::new(self.parts.signals == super::Signals::Obeyed) {
                 Ok(signals) => signals,
                 Err(error) => return drop(ready.send(Err(error))),
             };
             self.carry_out(first);
+            self.settle(&mut mailbox).await;
             self.publish_status();
+            if let Err(error) = self.open(listeners) {
+                return drop(ready.send(Err(error)));
+            }
             drop(ready.send(Ok(())));
             self.work(mailbox, signals).await;
             self.close().await;
         });
     }
 
-    /// Opens what needs the runtime: admin listeners, signals, the access log.
-    fn open(&mut self, listeners: Listeners) -> anyhow::Result<Signals> {
+    /// Waits, not for ever, until what the file wished for is on disk and in force,
+    /// so that who was told "ready" finds it so.
+    async fn settle(&mut self, mailbox: &mut Mailbox) {
+        let limit = tokio::time::sleep(SETTLE);
+        tokio::pin!(limit);
+        while self.parts.engine.is_waiting() {
+            tokio::select! {
+                Some(event) = mailbox.journal.recv() => self.journal(event),
+                () = &mut limit => {
+                    tracing::warn!("The journal's disk is slow: what the file wishes for is not in force yet.");
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Opens what needs the runtime: admin listeners, the access log.
+    fn open(&mut self, listeners: Listeners) -> anyhow::Result<()> {
         let admin = Arc::new(reload::admin(self));
         let full = tokio::net::TcpListener::from_std(listeners.admin)
             .context("could not open the admin listener")?;
@@ -135,7 +176,7 @@ impl Conductor {
         if let Access::File(path) = &self.parts.config.log.access {
             self.access = Some(AccessLog::start(path)?);
         }
-        Signals::new(self.parts.signals == super::Signals::Obeyed)
+        Ok(())
     }
 
     async fn work(&mut self, mut mailbox: Mailbox, mut signals: Signals) {
@@ -239,14 +280,12 @@ impl Conductor {
         );
         self.carry_out(effects);
         if let Some(access) = &mut self.access {
-            let routes = &self.parts.config.proxy.routes;
-            access.write(&observations, now, wall, || {
-                routes.iter().map(|route| route.path.clone()).collect()
-            });
+            access.write(&observations, now, wall, || self.parts.paths.clone());
         }
         self.observations = observations;
         self.observations.clear();
         self.parts.pins.save(now, wall);
+        self.answer(false, |owed| now.since(owed.since) >= ANSWER_WAIT);
         self.publish_status();
     }
 
@@ -274,12 +313,18 @@ impl Conductor {
 
     fn journal(&mut self, event: JournalEvent) {
         match event {
-            JournalEvent::Recorded { sequence } => self.engine(Event::Recorded { sequence }),
+            JournalEvent::Recorded { sequence } => {
+                self.engine(Event::Recorded { sequence });
+                self.answer(true, |owed| owed.sequence <= sequence);
+            }
             JournalEvent::Refused { sequence, error } => self.engine(Event::NotRecorded {
                 sequence,
                 why: error,
             }),
-            JournalEvent::Durable(durable) => self.engine(Event::Durable(durable)),
+            JournalEvent::Durable(durable) => {
+                self.engine(Event::Durable(durable));
+                self.answer(durable, |_| !durable);
+            }
             JournalEvent::Latched => tracing::info!("The latch is on disk."),
             JournalEvent::Unlatched => self.engine(Event::Unlatched),
             JournalEvent::Failed {
@@ -372,25 +417,55 @@ impl Conductor {
 
     /// Does what the engine said, in the order it said it.
     pub(super) fn carry_out(&mut self, effects: Vec<Effect>) {
+        // What is answered beside a record waits for it.
+        let mut record = None;
         for effect in effects {
             match effect {
                 Effect::Publish(split) => self.route(|routing| routing.split = split),
                 Effect::Habits(habits) => self.route(|routing| routing.habits = habits),
                 Effect::Latch { reason } => self.write(Job::Latch { reason }),
                 Effect::Unlatch => self.write(Job::Unlatch),
-                Effect::Record(entry) => self.write(Job::Record(entry)),
+                Effect::Record(entry) => {
+                    record = Some(entry.stamp.sequence);
+                    self.write(Job::Record(entry));
+                }
                 Effect::DropProvisional => {
                     self.parts.shared.table.drop_provisional();
                 }
                 Effect::Reversed { rule } => self.parts.metrics.reversal(&rule),
                 Effect::Reply { ticket, result } => {
-                    if let Some(reply) = self.waiting.remove(&ticket) {
-                        // An operator who no longer waits reads the status.
-                        drop(reply.send(result));
-                    }
+                    self.reply(ticket, result, record);
                 }
                 Effect::Say(notice) => say(&notice),
             }
+        }
+    }
+
+    /// Answers an order, once the record made with it is on disk.
+    fn reply(&mut self, ticket: Ticket, result: Result<Done, Refusal>, record: Option<u64>) {
+        let Some(reply) = self.waiting.remove(&ticket) else {
+            return;
+        };
+        match (result, record) {
+            (Ok(done), Some(sequence)) => self.owed.push(Owed {
+                sequence,
+                since: clock::tick(),
+                done,
+                reply,
+            }),
+            // An operator who no longer waits reads the status.
+            (result, _) => drop(reply.send(result)),
+        }
+    }
+
+    /// Gives the answers that are due, with what is known of the disk.
+    fn answer(&mut self, durable: bool, due: impl Fn(&Owed) -> bool) {
+        for owed in self.owed.extract_if(.., |owed| due(owed)) {
+            let done = Done {
+                durable,
+                ..owed.done
+            };
+            drop(owed.reply.send(Ok(done)));
         }
     }
 

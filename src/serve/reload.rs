@@ -60,10 +60,11 @@ fn take(conductor: &mut Conductor, mut fresh: Config, settings: crate::engine::S
     fresh.proxy.limits.calls = running.proxy.limits.calls;
     fresh.proxy.limits.connections = running.proxy.limits.connections;
     fresh.proxy.short = running.proxy.short;
-    conductor
-        .parts
+    let parts = &mut conductor.parts;
+    fresh.proxy.number_routes(&mut parts.paths);
+    parts
         .metrics
-        .configure(&super::routes(&fresh), &fresh.rules);
+        .configure(&super::as_strs(&parts.paths), &fresh.rules);
     let effects = conductor.parts.engine.handle(
         Event::Reload(Box::new(settings)),
         clock::tick(),

@@ -4,7 +4,7 @@
 //! something else in its query, by the backend's name: `?new=500`, `?new=slow-300`.
 
 use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -13,6 +13,12 @@ use super::http::{Link, Message, PATIENCE};
 /// A document that neither ends the call nor serves it.
 pub(crate) const SOUND: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\
     <Response><Gather action=\"/ivr/menu\"><Say>Hello</Say></Gather></Response>";
+
+/// An answer of three megabytes, no two lines of which are the same.
+pub(crate) fn long() -> &'static str {
+    static LONG: OnceLock<String> = OnceLock::new();
+    LONG.get_or_init(|| (0..300_000).map(|line| format!("{line:09}\n")).collect())
+}
 
 pub(crate) struct Backend {
     pub(crate) address: SocketAddr,
@@ -119,6 +125,7 @@ impl Inner {
         match manner {
             "" => Some((200, SOUND)),
             "broken" => Some((200, "<Response><Say>Hello</Response>")),
+            "long" => Some((200, long())),
             "hang-up" => None,
             "held" => {
                 self.wait();

@@ -134,3 +134,37 @@ fn a_second_process_on_the_same_state_is_turned_away_and_told_by_whom() {
     lab.start();
     assert_eq!(lab.begin(NEAR, "/ivr/welcome").side(), "new");
 }
+
+#[test]
+fn what_cannot_be_used_ends_the_start_with_a_sentence() {
+    let lab = Lab::prepared(|_| {});
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = held.local_addr().unwrap();
+    let good = fs::read_to_string(lab.config()).unwrap();
+    let file = lab.dir.path().join("file");
+    fs::write(&file, "no directory").unwrap();
+    for (what, from, to) in [
+        ("a state directory that is a file", "/state\"", "/file\""),
+        (
+            "an access log in no directory",
+            "[state]",
+            "[log]\naccess = \"no/such/log\"\n[state]",
+        ),
+        (
+            "a port that is taken",
+            "admin = \"127.0.0.1:0\"",
+            &format!("admin = \"{taken}\""),
+        ),
+    ] {
+        let text = good.replacen(from, to, 1);
+        assert_ne!(text, good, "{what}");
+        fs::write(lab.config(), text).unwrap();
+        let before = lab.log().len();
+        let ended = lab.spawn().wait().unwrap();
+        let said = lab.log().split_off(before);
+        assert_eq!(ended.code(), Some(1), "{what}: {said}");
+        assert!(said.contains("could not"), "{what}: {said}");
+        assert!(!said.contains("panicked"), "{what}: {said}");
+    }
+    drop(held);
+}

@@ -4,7 +4,7 @@ use std::fs;
 
 use super::backend::SOUND;
 use super::http::{self, Link};
-use super::lab::{CALLER, FAR, Lab, NEAR};
+use super::lab::{CALLER, FAR, FORM, Lab, NEAR, form};
 
 #[test]
 fn a_texml_call_walks_through_and_stays_where_it_began() {
@@ -178,4 +178,76 @@ fn no_number_and_no_call_id_stands_in_a_log() {
         assert!(!access.contains(secret), "{secret}: {access}");
         assert!(!log.contains(secret), "{secret}: {log}");
     }
+}
+
+#[test]
+fn a_child_leg_follows_its_parent_and_a_late_event_begins_no_call() {
+    let lab = Lab::started(|_| {});
+    lab.webhook(NEAR, "/ivr/welcome", "v3:parent", "&CallStatus=ringing");
+    lab.order(&["set", "0", "--reason", "a pause"]);
+    let parent = "&ParentCallSid=v3%3Aparent&CallStatus=ringing";
+    let child = lab.webhook(FAR, "/ivr/whisper", "v3:child", parent);
+    assert_eq!(child.side(), "new");
+    let other = "&ParentCallSid=v3%3Anobody&CallStatus=ringing";
+    let orphan = lab.webhook(FAR, "/ivr/whisper", "v3:orphan", other);
+    assert_eq!(orphan.side(), "legacy");
+    let late = lab.finish(NEAR, "v3:forgotten", "caller");
+    assert_eq!((late.status(), late.side()), (200, "legacy"));
+    for because in [
+        "backend=\"new\",because=\"inherited\"",
+        "backend=\"legacy\",because=\"late\"",
+    ] {
+        let series = format!("switchback_placements_total{{{because}}}");
+        lab.until(because, || lab.metric(&series) == Some(1.0));
+    }
+    assert_eq!(lab.cli(&["explain", "--call", "v3:forgotten"]).code, 1);
+    let ended = "switchback_calls_total{backend=\"legacy\",outcome=\"abandoned\"}";
+    assert_eq!(lab.metric(ended), Some(0.0));
+}
+
+#[test]
+fn a_long_answer_passes_whole() {
+    let lab = Lab::started(|_| {});
+    let answer = lab.begin(NEAR, "/ivr/prompt?new=long");
+    assert_eq!((answer.status(), answer.side()), (200, "new"));
+    assert_eq!(answer.body.len(), super::backend::long().len());
+    assert!(answer.text() == super::backend::long(), "byte for byte");
+}
+
+#[test]
+fn only_a_trusted_proxy_may_say_who_is_behind_it() {
+    let lab = Lab::started(|file| {
+        file.listen =
+            "trusted_proxies = [\"127.0.0.0/8\"]\npublic_url = \"https://voice.example.com\"";
+        file.route = "sources = [\"203.0.113.0/24\"]";
+    });
+    let from = |address: &str| {
+        let forwarded = ("x-forwarded-for", address);
+        let form = form(NEAR, &lab.fresh(), "&CallStatus=ringing");
+        let answer = http::ask(
+            lab.webhooks(),
+            "POST",
+            "/ivr/welcome",
+            &[FORM, forwarded],
+            &form,
+        );
+        answer.expect("an answer")
+    };
+    assert_eq!(from("203.0.113.7").status(), 200);
+    let got = lab.new.last();
+    assert_eq!(
+        got.header("x-forwarded-for"),
+        Some("203.0.113.7, 127.0.0.1")
+    );
+    assert_eq!(got.header("x-forwarded-proto"), Some("https"));
+    assert_eq!(got.header("x-forwarded-host"), Some("voice.example.com"));
+    for stranger in ["198.51.100.7", "203.0.113.7, 198.51.100.7", "nonsense"] {
+        assert_eq!(from(stranger).status(), 403, "{stranger}");
+    }
+    assert_eq!(
+        lab.begin(NEAR, "/ivr/welcome").status(),
+        403,
+        "the proxy itself"
+    );
+    assert_eq!(lab.new.book().len(), 1);
 }

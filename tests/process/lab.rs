@@ -98,11 +98,16 @@ impl Lab {
     /// first, so the first milliseconds of a new state directory are legacy's.
     pub(crate) fn started(change: impl FnOnce(&mut File)) -> Self {
         let mut lab = Self::prepared(change);
-        lab.start();
-        lab.until("the file's percentage is in force", || {
-            lab.status()["percentage"] == lab.file.percentage
-        });
+        lab.start_at_file();
         lab
+    }
+
+    /// Starts the process and waits until the file's percentage is in force.
+    pub(crate) fn start_at_file(&mut self) {
+        self.start();
+        self.until("the file's percentage is in force", || {
+            self.status()["percentage"] == self.file.percentage
+        });
     }
 
     /// Changes the file, and nothing else.
@@ -333,13 +338,27 @@ impl Lab {
         value(text.text(), series)
     }
 
-    /// The journal's lines.
+    /// The journal's whole lines.
     pub(crate) fn journal(&self) -> Vec<Value> {
         let text = fs::read_to_string(self.state().join("journal.jsonl"));
         let text = text.unwrap_or_default();
-        text.lines()
+        text.split_inclusive('\n')
+            .filter(|line| line.ends_with('\n'))
             .map(|line| serde_json::from_str(line).expect("a line is JSON"))
             .collect()
+    }
+
+    /// Waits for the journal's line on a reversal.
+    pub(crate) fn reversal(&self) -> Value {
+        let mut line = None;
+        self.until("the reversal is on disk", || {
+            line = self
+                .journal()
+                .into_iter()
+                .find(|line| line["action"] == "reverse");
+            line.is_some()
+        });
+        line.expect("it is there")
     }
 
     pub(crate) fn post(&self, target: &str, body: &Value) -> Message {

@@ -173,7 +173,7 @@ fn a_change_needs_the_right_token() {
     std::fs::write(&token, "correct-horse-battery-staple\n").unwrap();
     std::fs::write(&wrong, "incorrect-horse-battery-staple\n").unwrap();
     let mut lab = lab;
-    lab.start();
+    lab.start_at_file();
     let set = ["set", "5", "--reason", "x"];
     let with = |file: &std::path::Path| {
         let file = file.to_str().unwrap();

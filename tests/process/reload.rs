@@ -204,6 +204,90 @@ fn twenty_reloads_under_load_lose_no_request() {
 }
 
 #[test]
+fn the_directory_of_tenants_is_read_again_and_an_unlisted_key_is_legacys() {
+    let mut lab = Lab::prepared(|file| {
+        file.percentage = 100;
+        file.sections = "[tenants]\nfile = \"tenants.csv\"".to_owned();
+    });
+    let list = |lab: &Lab, text: &str| {
+        fs::write(lab.dir.path().join("tenants.csv"), text).unwrap();
+    };
+    list(&lab, "key,tenant\n+13125550109,acme\n");
+    lab.start_at_file();
+    assert_eq!(lab.begin(NEAR, "/ivr/welcome").side(), "new");
+    assert_eq!(lab.begin(FAR, "/ivr/welcome").side(), "legacy");
+    list(
+        &lab,
+        "key,tenant\n+13125550109,acme\n+1 (312) 555-0107,acme\n",
+    );
+    lab.hangup();
+    assert_eq!(lab.begin(FAR, "/ivr/welcome").side(), "new");
+    let explained = lab.order(&["explain", "--tenant", FAR]).out;
+    assert!(explained.contains("acme"), "{explained}");
+    // Rolled back by its name, with both of its numbers.
+    lab.order(&["rollback", "tenant", "acme", "--reason", "a complaint"]);
+    for number in [NEAR, FAR] {
+        assert_eq!(lab.begin(number, "/ivr/welcome").side(), "legacy");
+    }
+    // A directory that cannot be read keeps what runs.
+    list(&lab, "no header at all\n");
+    lab.hangup();
+    lab.until("it is told", || lab.metric(TAKEN) == Some(0.0));
+    let explained = lab.order(&["explain", "--tenant", FAR]).out;
+    assert!(explained.contains("acme"), "{explained}");
+    lab.rewrite(|_| {});
+}
+
+#[test]
+fn what_needs_a_restart_is_said_and_left() {
+    let mut lab = Lab::started(|_| {});
+    lab.rewrite(|file| file.listen = "metrics = \"127.0.0.1:0\"");
+    let said = lab.order(&["reload"]).out;
+    assert!(said.contains("needs a restart"), "{said}");
+    assert!(said.contains("metrics"), "{said}");
+    assert_eq!(lab.begin(NEAR, "/ivr/welcome").side(), "new");
+    let again = lab.order(&["reload"]).out;
+    assert!(again.contains("needs a restart"), "it still does: {again}");
+}
+
+#[test]
+fn a_webhook_under_way_counts_for_the_route_it_came_by() {
+    let mut lab = Lab::started(|_| {});
+    let (call, webhooks) = ("under-way", lab.webhooks());
+    let form = form(NEAR, call, "&CallStatus=ringing");
+    let mut link = Link::to(webhooks).unwrap();
+    link.send(&http::request(
+        "POST",
+        "/ivr/welcome?new=held",
+        &[FORM],
+        &form,
+    ))
+    .unwrap();
+    lab.until("new has it", || lab.new.times(call) == 1);
+    lab.rewrite(|file| {
+        let before = "[[route]]\npath = \"/before\"\nprotocol = \"twilio\"\ntenant = [\"to\"]\n";
+        file.listen = before;
+    });
+    lab.hangup();
+    assert_eq!(lab.metric(TAKEN), Some(1.0), "{}", lab.log());
+    lab.new.release();
+    assert_eq!(link.answer().unwrap().status(), 200);
+    let served = |route: &str| {
+        lab.metric(&format!(
+            "switchback_webhooks_total{{backend=\"new\",route=\"{route}\",kind=\"voice\",outcome=\"served\"}}"
+        ))
+    };
+    lab.until("it is counted", || {
+        served("/ivr")
+            .into_iter()
+            .chain(served("/before"))
+            .sum::<f64>()
+            > 0.0
+    });
+    assert_eq!((served("/ivr"), served("/before")), (Some(1.0), Some(0.0)));
+}
+
+#[test]
 fn usr1_opens_the_access_log_anew() {
     let access = "[log]\naccess = \"access.jsonl\"";
     let lab = Lab::started(|file| file.sections = access.to_owned());

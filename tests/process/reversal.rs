@@ -1,6 +1,6 @@
 //! After a reversal: nothing new on new, what runs there finishes, and the way back.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::lab::{Lab, NEAR};
 
@@ -60,16 +60,7 @@ fn no_new_call_reaches_new_and_calls_on_it_finish_there() {
 fn the_journals_line_explains_the_reversal() {
     let lab = at_sixty();
     reverse(&lab);
-    let find = |lines: &[Value]| {
-        let found = lines.iter().find(|line| line["action"] == "reverse");
-        found.cloned()
-    };
-    let mut line = None;
-    lab.until("it is on disk", || {
-        line = find(&lab.journal());
-        line.is_some()
-    });
-    let line = line.unwrap();
+    let line = lab.reversal();
     assert_eq!(line["actor"], "rule critical");
     assert_eq!(line["rule"], "critical");
     assert_eq!(line["before"]["percentage"], 60.0);

@@ -1,6 +1,10 @@
 //! TERM: what runs is finished, nothing new is taken, and a second one ends it.
 
+use std::io::ErrorKind;
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use super::http::{self, Link};
 use super::lab::{FORM, Lab, NEAR, form};
@@ -94,4 +98,39 @@ fn int_drains_as_term_does_and_leaves_the_state_to_the_next() {
     assert!(lab.log().contains("Stopped."), "{}", lab.log());
     lab.start();
     assert_eq!(lab.status()["percentage"], 70);
+}
+
+#[test]
+fn a_stop_under_load_loses_no_request_that_was_taken() {
+    let mut lab = Lab::started(|_| {});
+    let (webhooks, answered) = (lab.webhooks(), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for caller in 0..8 {
+            let answered = &answered;
+            // Until the port is closed; a connection that was made is answered.
+            scope.spawn(move || {
+                for number in 0.. {
+                    let mut link = match Link::to(webhooks) {
+                        Ok(link) => link,
+                        Err(error) => {
+                            assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+                            return;
+                        }
+                    };
+                    let call = format!("last-{caller}-{number}");
+                    let form = form(NEAR, &call, "&CallStatus=ringing");
+                    let request = http::request("POST", "/ivr/welcome", &[FORM], &form);
+                    let answer = link.send(&request).and_then(|()| link.answer());
+                    let answer = answer.unwrap_or_else(|error| panic!("{call}: {error}"));
+                    assert_eq!(answer.status(), 200, "{call}");
+                    answered.fetch_add(1, Ordering::Relaxed);
+                    thread::sleep(Duration::from_millis(3));
+                }
+            });
+        }
+        lab.until("there is load", || answered.load(Ordering::Relaxed) > 100);
+        lab.signal("TERM");
+    });
+    assert_eq!(lab.ended().code(), Some(0));
+    assert_eq!(lab.new.book().len(), answered.into_inner(), "each once");
 }

@@ -87,13 +87,7 @@ fn nineteen_calls_are_too_few_for_a_verdict_and_twenty_are_not() {
         lab.webhook(NEAR, "/ivr/menu?new=500", &looping, "&Digits=1");
     }
     lab.until_latched();
-    // Toward legacy nothing waits for the disk, so the line may come a little later.
-    lab.until("it is on disk", || {
-        lab.journal()
-            .pop()
-            .is_some_and(|line| line["action"] == "reverse")
-    });
-    let line = lab.journal().pop().unwrap();
+    let line = lab.reversal();
     assert_eq!(line["evidence"]["samples"], 20, "{line}");
     assert_eq!(line["evidence"]["failed"], 20, "{line}");
 }
@@ -136,7 +130,7 @@ action = \"reverse\"
         });
     }
     assert!(needed > 2, "reversed after {needed} calls");
-    let line = lab.journal().pop().unwrap();
+    let line = lab.reversal();
     assert!(
         line["reason"].as_str().unwrap().contains("sequential"),
         "{line}"
@@ -200,13 +194,7 @@ fn a_slow_backend_alerts_first_and_reverses_when_its_mean_is_over_the_limit() {
 
     all_at_once(20, "/ivr/welcome?new=slow-2000");
     lab.until_latched();
-    // Toward legacy nothing waits for the disk, so the line may come a little later.
-    lab.until("it is on disk", || {
-        lab.journal()
-            .pop()
-            .is_some_and(|line| line["action"] == "reverse")
-    });
-    let line = lab.journal().pop().unwrap();
+    let line = lab.reversal();
     assert_eq!(line["evidence"]["rule"], "reverse");
     assert_eq!(line["evidence"]["threshold"], 800.0);
     assert!(line["evidence"]["value"].as_f64() > Some(800.0), "{line}");
@@ -278,13 +266,7 @@ fn callers_who_give_up_reverse_it_above_a_quarter_and_not_at_one() {
     assert_eq!(lab.status()["latched"], false);
     call("caller");
     lab.until_latched();
-    // Toward legacy nothing waits for the disk, so the line may come a little later.
-    lab.until("it is on disk", || {
-        lab.journal()
-            .pop()
-            .is_some_and(|line| line["action"] == "reverse")
-    });
-    let line = lab.journal().pop().unwrap();
+    let line = lab.reversal();
     assert_eq!(line["evidence"]["samples"], 33, "{line}");
     assert_eq!(line["evidence"]["failed"], 9, "{line}");
 }

@@ -75,20 +75,22 @@ fn the_phase_follows_from_where_calls_go() {
 
 #[test]
 fn what_was_placed_before_the_last_latch_is_spent_and_nothing_later() {
-    // Each of these changes placement, so each raises the generation by one.
-    for (commands, spent) in [
-        (vec![set(10)], 0),
-        (vec![set(10), reverse()], 1),
-        (vec![set(10), reverse(), TOTAL], 1),
-        (vec![set(10), reverse(), back("acme")], 1),
-        (vec![set(10), reverse(), resume(Some(10))], 1),
-        (vec![set(10), reverse(), resume(Some(10)), set(20)], 1),
+    // Each of these changes placement, so each raises the generation by one. What is
+    // placed while latched is on legacy, so that the latch's own generation is spent too.
+    for (commands, spent, generation) in [
+        (vec![set(10)], 0, 1),
+        (vec![set(10), reverse()], 2, 2),
+        (vec![set(10), reverse(), resume(Some(10))], 2, 3),
+        (vec![set(10), reverse(), resume(Some(10)), set(20)], 2, 4),
         (
             vec![set(10), reverse(), resume(Some(10)), set(20), TOTAL],
-            4,
+            5,
+            5,
         ),
     ] {
-        assert_eq!(after(&commands).spent_generation(), spent, "{commands:?}");
+        let rollout = after(&commands);
+        assert_eq!(rollout.spent(), spent, "{commands:?}");
+        assert_eq!(rollout.generation(), generation, "{commands:?}");
     }
 }
 

@@ -1,0 +1,85 @@
+//! What is drawn by chance: configurations, tables and orders.
+
+use std::time::Duration;
+
+use super::super::Settings;
+use super::super::bench::{Random, percent};
+use super::{SHARES, TENANTS};
+use crate::measure::scorecard::Mature;
+use crate::model::Percentage;
+use crate::rollout::{Command, Level, List, Wishes};
+use crate::rules::{Action, Measure, Rule};
+use crate::split::{By, Hash, Scheme};
+
+pub(super) fn settings(random: &mut Random) -> Settings {
+    let by = random.of(&[By::Tenant, By::Call, By::Caller]);
+    Settings {
+        scheme: Scheme {
+            by,
+            hash: Hash::Xxh3 {
+                salt: "sim".to_owned(),
+            },
+        },
+        rules: rules(random),
+        mature: Mature::After(Duration::from_secs(20)),
+        wishes: Wishes {
+            enabled: true,
+            percentage: percent(random.of(&SHARES)),
+            ..Wishes::default()
+        },
+        file_on_empty: random.permille(500),
+        config_hash: "0123456789ab".to_owned(),
+    }
+}
+
+/// R1's rows over a minute, so that a short life sees them all.
+pub(super) fn rules(random: &mut Random) -> Vec<Rule> {
+    use Measure::{AbandonmentRate, CriticalErrors, ErrorRate, ResponseTimeMean};
+    let holds = if random.permille(500) {
+        Action::Hold
+    } else {
+        Action::Alert
+    };
+    let rows = [
+        ("holds", ErrorRate, 0.05, holds),
+        ("errors", ErrorRate, 0.10, Action::Reverse),
+        ("slow", ResponseTimeMean, 5000.0, Action::Reverse),
+        ("hang-ups", AbandonmentRate, 0.25, Action::Reverse),
+        ("critical", CriticalErrors, 0.0, Action::Reverse),
+    ];
+    let early = random.permille(700);
+    let row = |(name, measure, threshold, action): (&str, Measure, f64, Action)| Rule {
+        name: name.to_owned(),
+        measure,
+        side: measure.bad_side(),
+        threshold,
+        over: Duration::from_secs(60),
+        action,
+        hold_for: Duration::ZERO,
+        calls_min: if measure == CriticalErrors { 0 } else { 6 },
+        failed_min: if measure == ErrorRate { 3 } else { 0 },
+        early: Rule::default_early(measure, measure.bad_side(), action).filter(|_| early),
+        priority: None,
+        to: Vec::new(),
+    };
+    rows.map(row).into()
+}
+
+pub(super) fn command(random: &mut Random) -> Command {
+    let share = |random: &mut Random| -> Percentage { percent(random.of(&SHARES)) };
+    let tenant = random.of(&TENANTS).to_owned();
+    match random.below(14) {
+        0..=3 => Command::Percentage(share(random)),
+        4 => Command::Hold,
+        5..=8 => Command::Resume {
+            percentage: random.permille(600).then(|| share(random)),
+        },
+        9 => Command::Rollback(Level::Tenant(tenant)),
+        10 => Command::Rollback(Level::Partial(share(random))),
+        11 => Command::Rollback(Level::Total),
+        _ => Command::Tenant {
+            id: tenant,
+            list: random.of(&[None, Some(List::Enabled), Some(List::Disabled)]),
+        },
+    }
+}
