@@ -583,6 +583,11 @@ impl Busy {
         conn.busy.set(conn.busy.get() + 1);
         Self(conn)
     }
+
+    /// The last byte of its answer was there.
+    pub(super) fn answered(&self, at: Tick) {
+        self.0.answered.set(at);
+    }
 }
 
 impl Drop for Busy {

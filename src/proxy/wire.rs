@@ -183,15 +183,15 @@ impl Wire {
     pub(super) async fn next(&mut self) -> bool {
         self.conn.parking.set(Parking::Parked);
         let something = poll_fn(|cx| {
+            if self.conn.waker.borrow().is_none() {
+                // The task's own: good for as long as the connection lives.
+                self.conn.waker.replace(Some(cx.waker().clone()));
+            }
             if self.stream.poll_read_ready(cx).is_ready() {
                 return Poll::Ready(true);
             }
             if self.conn.closing.get() {
                 return Poll::Ready(false);
-            }
-            if self.conn.waker.borrow().is_none() {
-                // The task's own: good for as long as the connection lives.
-                self.conn.waker.replace(Some(cx.waker().clone()));
             }
             self.timer.poll(cx, self.idle_until()).map(|()| false)
         })
