@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -19,6 +20,8 @@ use futures_util::FutureExt;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use socket2::SockRef;
+use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -330,6 +333,11 @@ fn admit(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY was refused.");
     }
+    // tokio takes a new socket for readable until the system says that it is not.
+    // Whatever else the system says, a read will hear it too.
+    drop(stream.try_io(Interest::READABLE, || {
+        SockRef::from(&stream).peek(&mut [MaybeUninit::uninit()])
+    }));
     let id = worker.accepted.get();
     worker.accepted.set(id + 1);
     let now = clock::tick();
