@@ -662,7 +662,7 @@ fn slow_heads_and_idle_connections_are_closed() {
 }
 
 /// Longer than a quiet connection keeps its buffers.
-const PARKED: Duration = Duration::from_millis(500);
+const PARKED: Duration = Duration::from_millis(2200);
 
 /// Sends a webhook on a connection that stays, and reads its answer.
 fn converse(stream: &mut TcpStream, request: &str) {

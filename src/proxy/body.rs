@@ -112,6 +112,7 @@ impl Long {
         {
             self.worker.pools[self.backend].give_back(&self.upstream, link, now);
         }
+        self.busy.answered(now);
         self.sentence.pass(&mut self.account, now);
     }
 

@@ -28,7 +28,7 @@ use crate::proxy::peer::Peer;
 use crate::proxy::settings::{Route, Settings, Upstream};
 use crate::proxy::strict::{self, Refusal};
 use crate::proxy::upstream::{self, Answer, Body, Failure};
-use crate::proxy::wire::{Conn, Trouble};
+use crate::proxy::wire::{Conn, Parking, Trouble};
 use crate::proxy::worker::{Scratch, Worker};
 use crate::split::tenants;
 use crate::split::{Because, Placement, Subject};
@@ -54,6 +54,9 @@ pub(super) async fn serve(
     };
     if worker.draining() {
         close_after(&mut response);
+    }
+    if worker.crowded() {
+        busy.0.parking.set(Parking::Asked);
     }
     Ok(response)
 }
@@ -585,6 +588,11 @@ impl Busy {
     fn new(conn: Rc<Conn>) -> Self {
         conn.busy.set(conn.busy.get() + 1);
         Self(conn)
+    }
+
+    /// The last byte of its answer was there.
+    pub(super) fn answered(&self, at: Tick) {
+        self.0.answered.set(at);
     }
 }
 

@@ -58,6 +58,8 @@ pub(super) struct Conn {
     pub(super) trouble: Cell<Option<Trouble>>,
     /// Finish what runs, then close.
     pub(super) closing: Cell<bool>,
+    /// When a write first found no room, if none has since.
+    stalled: Cell<Option<Tick>>,
     /// Wakes the connection's task.
     waker: RefCell<Option<Waker>>,
     /// Rings when a backend has taken too long.
@@ -69,10 +71,9 @@ pub(super) struct Conn {
 pub(super) enum Parking {
     /// hyper has it.
     Active,
-    /// It has been quiet for so long that hyper should give it back, if nothing of
-    /// a request or an answer is on its way.
+    /// It should be parked, unless something of a request has come.
     Asked,
-    /// Nothing is: the one asked may take it from hyper now, at the end of its poll.
+    /// Nothing has come: it can be parked once hyper has written what it holds.
     Ready,
     /// The wire waits alone.
     Parked,
@@ -102,6 +103,7 @@ impl Conn {
             parking: Cell::new(Parking::Parked),
             trouble: Cell::new(None),
             closing: Cell::new(false),
+            stalled: Cell::new(None),
             waker: RefCell::new(None),
             patience: RefCell::default(),
         })
@@ -128,6 +130,12 @@ impl Conn {
     pub(super) fn close(&self) {
         self.closing.set(true);
         self.wake();
+    }
+
+    /// At the end of a poll of hyper: may its connection be taken apart? Then, and
+    /// only then, all answers have been written, or a write has stalled.
+    pub(super) fn may_park(&self) -> bool {
+        self.parking.replace(Parking::Active) == Parking::Ready && self.stalled.get().is_none()
     }
 
     /// Asks the connection to park if nothing has come or gone since `quiet_since`.
@@ -159,8 +167,6 @@ pub(super) struct Wire {
     /// Bytes to give hyper instead of what the client sent; then nothing more.
     poison: Option<&'static [u8]>,
     timer: Timer,
-    /// When a write first found no room, if none has since.
-    stalled: Option<Tick>,
 }
 
 impl Wire {
@@ -174,7 +180,6 @@ impl Wire {
             since: now,
             poison: None,
             timer: Timer::default(),
-            stalled: None,
         }
     }
 
@@ -210,6 +215,7 @@ impl Wire {
             .feed(buf.filled().get(before..).unwrap_or_default());
         let now = clock::tick();
         self.conn.arrived.set(now);
+        self.conn.parking.set(Parking::Active);
         let same = phase == self.framing.phase() && ended == self.framing.ended();
         if !same || phase == Phase::Between {
             self.since = now;
@@ -248,7 +254,10 @@ impl Wire {
             // While a request is answered, silence is what we expect.
             Phase::Between if busy => return Poll::Pending,
             Phase::Between => {
-                if self.conn.parking.get() == Parking::Asked && self.owes_nothing() {
+                // Whole requests that came have been answered too: what hyper may
+                // still hold unread are empty lines, which mean nothing.
+                let none_unread = self.framing.ended() == self.conn.taken.get();
+                if self.conn.parking.get() == Parking::Asked && none_unread {
                     self.conn.parking.set(Parking::Ready);
                 }
                 self.idle_until()
@@ -274,23 +283,17 @@ impl Wire {
         self.since.max(self.conn.answered.get()) + self.limits.idle_timeout
     }
 
-    /// Between requests, when none is being answered: does hyper hold nothing that
-    /// would be lost? Not if a request that came is still unread in its buffer (an
-    /// empty line there means nothing), nor if an answer could not be written whole.
-    fn owes_nothing(&self) -> bool {
-        self.framing.ended() == self.conn.taken.get() && self.stalled.is_none()
-    }
-
     fn watch_write(
         &mut self,
         cx: &mut Context<'_>,
         written: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         if written.is_ready() {
-            self.stalled = None;
+            self.conn.stalled.set(None);
             return written;
         }
-        let stalled = *self.stalled.get_or_insert_with(clock::tick);
+        let stalled = self.conn.stalled.get().unwrap_or_else(clock::tick);
+        self.conn.stalled.set(Some(stalled));
         ready!(self.timer.poll(cx, stalled + WRITE_STALL));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }

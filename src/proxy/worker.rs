@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -19,6 +20,8 @@ use futures_util::FutureExt;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use socket2::SockRef;
+use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -46,11 +49,12 @@ const HANDSHAKE: Duration = Duration::from_millis(250);
 /// Between the last accept and the closing of idle connections: requests that
 /// were on their way when we were told to stop still arrive.
 const LAST_CALL: Duration = Duration::from_millis(250);
-/// A provider's connection that has been quiet for this long is parked: long after
-/// a busy one's next request would have come, and so soon that of a burst of new
-/// connections only a few have buffers at a time. (Memory once used stays with the
-/// process, so the most there ever are at once is what counts.)
-const QUIET: Duration = Duration::from_millis(100);
+/// A provider's connection that has been quiet for this long is parked.
+const QUIET: Duration = Duration::from_secs(1);
+/// Connections of one worker that may keep hyper's buffers while they are quiet; with
+/// more, each is parked as soon as its request is answered. (Parking frees memory for
+/// the next connection, not for other processes: what is in use at once counts.)
+const ACTIVE_MAX: usize = 256;
 /// How often idle connections to backends are looked through.
 const SWEEP: Duration = Duration::from_secs(1);
 /// Buffers kept for the next request, by one worker; more are freed.
@@ -174,6 +178,12 @@ impl Worker {
             scratch.input.shrink_to(INPUT);
             kept.push(scratch);
         }
+    }
+
+    /// Are so many connections active that one should be parked as soon as its
+    /// request is answered?
+    pub(super) fn crowded(&self) -> bool {
+        self.active.borrow().len() > ACTIVE_MAX
     }
 
     /// A random number, good enough for an id that only has to be different
@@ -337,6 +347,11 @@ fn admit(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY was refused.");
     }
+    // tokio takes a new socket for readable until the system says that it is not.
+    // Whatever else the system says, a read will hear it too.
+    drop(stream.try_io(Interest::READABLE, || {
+        SockRef::from(&stream).peek(&mut [MaybeUninit::uninit()])
+    }));
     let id = worker.accepted.get();
     worker.accepted.set(id + 1);
     let now = clock::tick();
@@ -388,12 +403,16 @@ async fn attend(worker: &Rc<Worker>, conn: &Rc<Conn>, wire: Wire) -> Option<Wire
             }
             http.as_mut().graceful_shutdown();
         }
-        match http.as_mut().poll(cx) {
+        let mut polled = http.as_mut().poll(cx);
+        if polled.is_pending() && conn.parking.get() == Parking::Asked {
+            // After an answer hyper trusts that there is still nothing to read; only
+            // when polled once more does it ask the wire, which knows.
+            polled = http.as_mut().poll(cx);
+        }
+        match polled {
             Poll::Ready(ended) => Poll::Ready(Some(ended)),
-            Poll::Pending => match conn.parking.replace(Parking::Active) {
-                Parking::Ready if !told => Poll::Ready(None),
-                _ => Poll::Pending,
-            },
+            Poll::Pending if conn.may_park() && !told => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
         }
     })
     .await;
