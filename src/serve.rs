@@ -126,11 +126,13 @@ pub fn start(config: Config, signals: Signals) -> anyhow::Result<Running> {
     match pins::load(&config.state.dir, &table, now, wall) {
         Ok(loaded) => {
             pins_loaded = loaded.pins;
-            tracing::info!(
-                pins = loaded.pins,
-                damaged = loaded.damaged,
-                "Calls in progress were read back."
-            );
+            if loaded.pins > 0 || loaded.damaged > 0 {
+                tracing::info!(
+                    pins = loaded.pins,
+                    damaged = loaded.damaged,
+                    "Calls in progress were read back."
+                );
+            }
         }
         // Pins are comfort, not safety: without them calls are placed by the split again.
         Err(error) => {
@@ -224,7 +226,11 @@ pub fn start(config: Config, signals: Signals) -> anyhow::Result<Running> {
         .context("the engine did not start")??;
     // With port 0 only this line knows the ports.
     let scrapers = metrics_only.map(tracing::field::display);
-    tracing::info!(%webhooks, %admin, metrics = scrapers, workers, "Switchback is up.");
+    let (phase, percentage) = {
+        let status = status.load();
+        (status.phase.name(), status.percentage)
+    };
+    tracing::info!(%webhooks, %admin, metrics = scrapers, workers, phase, %percentage, "Switchback is up.");
     Ok(Running {
         webhooks,
         admin,

@@ -24,6 +24,7 @@ use crate::measure::Observation;
 use crate::metrics::Metrics;
 use crate::proxy::worker::Drain;
 use crate::proxy::{Routing, Shared};
+use crate::rollout::{Action, Entry};
 use crate::table::pins::PinWriter;
 
 /// Everything the conductor works with.
@@ -58,11 +59,18 @@ pub(super) struct Listeners {
 /// The engine and those who wait for it.
 pub(super) struct Conductor {
     pub(super) parts: Parts,
-    waiting: HashMap<Ticket, oneshot::Sender<Result<Done, Refusal>>>,
+    waiting: HashMap<Ticket, Waiting>,
     next_ticket: Ticket,
     observations: Vec<Observation>,
     access: Option<AccessLog>,
     ticks: u64,
+}
+
+/// An operator's order on its way, and who waits for what came of it.
+struct Waiting {
+    reply: oneshot::Sender<Result<Done, Refusal>>,
+    actor: String,
+    reason: String,
 }
 
 /// How often the engine looks.
@@ -272,7 +280,7 @@ impl Conductor {
                 why: error,
             }),
             JournalEvent::Durable(durable) => self.engine(Event::Durable(durable)),
-            JournalEvent::Latched => tracing::info!("The latch is on disk."),
+            JournalEvent::Latched => tracing::debug!("The latch is on disk."),
             JournalEvent::Unlatched => self.engine(Event::Unlatched),
             JournalEvent::Failed {
                 what: "unlatch",
@@ -294,7 +302,12 @@ impl Conductor {
             Ask::Order { order, reply } => {
                 let ticket = self.next_ticket;
                 self.next_ticket += 1;
-                self.waiting.insert(ticket, reply);
+                let waiting = Waiting {
+                    reply,
+                    actor: order.actor.clone(),
+                    reason: order.reason.clone(),
+                };
+                self.waiting.insert(ticket, waiting);
                 self.engine(Event::Order { ticket, order });
             }
             Ask::Report { report, reply } => {
@@ -315,14 +328,8 @@ impl Conductor {
                     actor: "signal HUP".to_owned(),
                     reason: "SIGHUP".to_owned(),
                 };
-                match self.reload(&wish) {
-                    Ok(reloaded) => {
-                        tracing::info!(changed = reloaded.changed.len(), needs_restart = ?reloaded.needs_restart, "Configuration reloaded.")
-                    }
-                    Err(report) => tracing::error!(
-                        "The configuration was not reloaded; what runs stays as it is.\n{report}"
-                    ),
-                }
+                // Nobody waits for the answer: the log tells it.
+                drop(self.reload(&wish));
             }
             Caught::Reopen => {
                 if let Some(access) = &self.access {
@@ -339,6 +346,14 @@ impl Conductor {
         let result = reload::reload(self, wish);
         if !wish.dry_run {
             self.parts.metrics.reloaded(result.is_ok());
+            let actor = wish.actor.as_str();
+            match &result {
+                Ok(reloaded) => say_reloaded(reloaded, actor),
+                Err(report) => tracing::error!(
+                    actor,
+                    "The configuration was not reloaded; what runs stays as it is. {report}"
+                ),
+            }
         }
         result
     }
@@ -351,15 +366,17 @@ impl Conductor {
                 Effect::Habits(habits) => self.route(|routing| routing.habits = habits),
                 Effect::Latch { reason } => self.write(Job::Latch { reason }),
                 Effect::Unlatch => self.write(Job::Unlatch),
-                Effect::Record(entry) => self.write(Job::Record(entry)),
+                Effect::Record(entry) => {
+                    say_entry(&entry);
+                    self.write(Job::Record(entry));
+                }
                 Effect::DropProvisional => {
                     self.parts.shared.table.drop_provisional();
                 }
                 Effect::Reversed { rule } => self.parts.metrics.reversal(&rule),
                 Effect::Reply { ticket, result } => {
-                    if let Some(reply) = self.waiting.remove(&ticket) {
-                        // An operator who no longer waits reads the status.
-                        drop(reply.send(result));
+                    if let Some(waiting) = self.waiting.remove(&ticket) {
+                        waiting.answer(result);
                     }
                 }
                 Effect::Say(notice) => say(&notice),
@@ -399,8 +416,54 @@ impl Conductor {
     }
 }
 
+impl Waiting {
+    /// Tells the operator, and whoever reads the log tomorrow.
+    fn answer(self, result: Result<Done, Refusal>) {
+        // What was done is said where it is recorded, whoever ordered it.
+        if let Err(refusal) = &result {
+            let (actor, reason) = (self.actor, self.reason);
+            tracing::warn!(actor, reason, "Not done: {}.", refusal.why);
+        }
+        // An operator who no longer waits reads the status.
+        drop(self.reply.send(result));
+    }
+}
+
+/// What the journal is given stands in the log as well: at three in the morning
+/// one reads one of the two. A reversal is said by its own, louder notice.
+fn say_entry(entry: &Entry) {
+    // Nor is a file that was read and wished for nothing new.
+    let idle = entry.actor == "file" && entry.before == entry.after && entry.notes.is_empty();
+    if idle || matches!(entry.action, Action::Reverse { .. }) {
+        return;
+    }
+    let reason = Some(entry.reason.as_str()).filter(|reason| !reason.is_empty());
+    tracing::info!(actor = entry.actor, reason, "{}", entry.said());
+}
+
+/// What a reload did, line by line, so that the log alone tells what ran when.
+fn say_reloaded(reloaded: &Reloaded, actor: &str) {
+    let Reloaded {
+        changed,
+        refused,
+        needs_restart,
+        ..
+    } = reloaded;
+    if changed.is_empty() && refused.is_empty() && needs_restart.is_empty() {
+        tracing::info!(actor, "Configuration reloaded. Nothing changed.");
+        return;
+    }
+    tracing::info!(actor, "Configuration reloaded.");
+    for line in changed {
+        tracing::info!("Changed: {line}");
+    }
+    for line in needs_restart {
+        tracing::warn!("Needs a restart: {line}");
+    }
+}
+
 fn say(notice: &Notice) {
-    let rule = notice.rule.as_deref().unwrap_or_default();
+    let rule = notice.rule.as_deref();
     match notice.severity {
         Severity::Info => tracing::info!(rule, "{}", notice.text),
         Severity::Warning => tracing::warn!(rule, "{}", notice.text),
