@@ -259,7 +259,7 @@ impl Story {
             let text = "New is repaired, and still no call goes there until a person says so:";
             self.screen.say(Tone::Good, text)?;
             self.screen.command(&format!(
-                "switchback --admin http://{} resume --percentage 25 --reason mended",
+                "switchback --admin http://{} resume --percentage 25 --reason ok",
                 self.running.admin
             ))?;
         }

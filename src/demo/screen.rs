@@ -96,7 +96,7 @@ impl Screen {
 
     /// A line to be copied, so it is not broken.
     pub(super) fn command(&mut self, line: &str) -> std::io::Result<()> {
-        self.stay(&[format!("    {line}")])
+        self.stay(&[format!("  {line}")])
     }
 
     fn stay(&mut self, lines: &[String]) -> std::io::Result<()> {
