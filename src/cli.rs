@@ -59,13 +59,14 @@ pub struct AdminArgs {
     #[arg(
         long,
         global = true,
+        help_heading = REACHING,
         value_name = "URL",
         env = "SWITCHBACK_ADMIN",
         default_value = "http://127.0.0.1:9901"
     )]
     pub admin: String,
     /// File with the admin token (or set SWITCHBACK_TOKEN)
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = REACHING, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
 }
 
@@ -84,7 +85,7 @@ pub enum Command {
     Explain(explain::Args),
     /// Set the share of calls that go to new
     Set(set::Args),
-    /// Stop advancing; what runs on new stays there
+    /// Mark the rollout as held, until `resume`; calls go where they went
     Hold(hold::Args),
     /// Go on after a hold, a reversal or a rollback
     Resume(resume::Args),
@@ -115,6 +116,9 @@ pub enum Output {
     /// For programs: what the API said.
     Json,
 }
+
+/// The options every command takes stand apart from its own.
+const REACHING: &str = "Reaching a running Switchback (not for run, check, demo)";
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())

@@ -6,12 +6,12 @@
 
 mod callers;
 mod ivr;
+mod ledger;
 mod screen;
+mod summary;
 
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -23,7 +23,7 @@ use crate::rollout::Phase;
 use crate::serve::{self, Running, Signals};
 use callers::Phone;
 use ivr::Ivr;
-use screen::Screen;
+use screen::{Screen, Tone};
 
 /// What goes wrong in the demo's new backend.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -41,6 +41,19 @@ pub enum Fault {
     None,
 }
 
+impl Fault {
+    /// What new does from then on.
+    const fn said(self) -> &'static str {
+        match self {
+            Self::Errors => "six of ten of its answers are status 500",
+            Self::Documents => "six of ten of its answers are 200 with a broken document",
+            Self::Slow => "every answer takes two seconds",
+            Self::Down => "it does not answer at all",
+            Self::None => "nothing",
+        }
+    }
+}
+
 /// What was asked for on the command line.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
@@ -50,14 +63,19 @@ pub struct Options {
     pub forever: bool,
     /// New calls a second.
     pub calls_per_second: u32,
-    /// Where the admin listener goes; port 0 picks a free one.
-    pub admin: SocketAddr,
+    /// Where the admin listener goes; port 0 picks a free one. None: the usual
+    /// place, or a free port if that is taken.
+    pub admin: Option<SocketAddr>,
 }
 
 /// How long the rollout runs well before the fault.
 const GOOD_TIMES: Duration = Duration::from_secs(12);
 /// How long new calls keep coming after the reversal, to show where they go.
 const AFTERMATH: Duration = Duration::from_secs(8);
+/// With `--forever`, how long after the reversal new is repaired.
+const REPAIR: Duration = Duration::from_secs(20);
+/// To have the first percentage on disk and in force.
+const READY: Duration = Duration::from_secs(2);
 /// With no reversal by then, something is wrong and the demo says so.
 const GIVE_UP: Duration = Duration::from_secs(60);
 
@@ -72,9 +90,10 @@ pub fn run(options: Options) -> anyhow::Result<bool> {
 
 async fn play(options: Options) -> anyhow::Result<bool> {
     let state = StateDir::new()?;
-    let (legacy, legacy_at) = backend(Backend::Legacy, Fault::None).await?;
+    let (_, legacy_at) = backend(Backend::Legacy, Fault::None).await?;
     let (new, new_at) = backend(Backend::New, options.fault).await?;
-    let text = configuration(legacy_at, new_at, options.admin, &state.0);
+    let admin = options.admin.unwrap_or_else(usual_or_free);
+    let text = configuration(legacy_at, new_at, admin, &state.0);
     let loaded =
         crate::config::load_text(std::path::Path::new("demo.toml"), text).map_err(|report| {
             anyhow::anyhow!(
@@ -82,25 +101,44 @@ async fn play(options: Options) -> anyhow::Result<bool> {
                 report.render(false)
             )
         })?;
-    let running =
-        tokio::task::spawn_blocking(move || serve::start(loaded.config, Signals::Ignored))
-            .await??;
+    let running = tokio::task::spawn_blocking(move || {
+        serve::start(loaded.config, Signals::Ignored)
+    })
+    .await?
+    .context(
+        "the demo could not begin; if it is the port, `--listen 127.0.0.1:0` takes a free one",
+    )?;
+    let until = clock::tick() + READY;
+    while running.status().phase != Phase::Soaking && clock::tick() < until {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let phone = Phone::new(running.webhooks);
     let mut story = Story {
         options,
         running,
         phone,
-        legacy,
         new,
         fault_at: None,
+        repaired: false,
         reversed_at: None,
+        reversal: None,
         screen: Screen::new(),
     };
-    let well = story.tell().await?;
-    story.summary()?;
+    let told = story.tell().await?;
+    let well = summary::show(&story)? && told;
     let Story { running, .. } = story;
     tokio::task::spawn_blocking(move || running.stop()).await??;
     Ok(well)
+}
+
+/// Port 9901, where the other commands look first, or any that is free.
+fn usual_or_free() -> SocketAddr {
+    let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
+    // Tried and closed again: a server that asks to reuse the address may have it.
+    match std::net::TcpListener::bind(at(9901)) {
+        Ok(_) => at(9901),
+        Err(_) => at(0),
+    }
 }
 
 async fn backend(backend: Backend, fault: Fault) -> anyhow::Result<(Arc<Ivr>, SocketAddr)> {
@@ -130,11 +168,23 @@ struct Story {
     options: Options,
     running: Running,
     phone: Arc<Phone>,
-    legacy: Arc<Ivr>,
     new: Arc<Ivr>,
     fault_at: Option<Tick>,
+    /// Has the fault been mended again?
+    repaired: bool,
+    /// Since when the latch is on; None again after a resume.
     reversed_at: Option<Tick>,
+    /// The first reversal.
+    reversal: Option<Reversal>,
     screen: Screen,
+}
+
+/// The reversal as the demo saw it.
+struct Reversal {
+    /// From the fault to it.
+    after: Duration,
+    /// Which rule, and what it saw.
+    because: String,
 }
 
 impl Story {
@@ -157,7 +207,7 @@ impl Story {
                 _ = next_frame.tick() => {
                     let now = clock::tick();
                     self.turn(now, began)?;
-                    self.screen.frame(&self.running, &self.phone.ledger, now.since(began), self.chapter(now))?;
+                    self.screen.frame(&self.running, &self.phone.ledger, now.since(began), &self.chapter(now))?;
                     match self.ending(now, began) {
                         Ending::NotYet => {}
                         Ending::LetCallsFinish => stop_calls = true,
@@ -171,46 +221,83 @@ impl Story {
 
     /// What changes by itself: the fault begins, the reversal is noticed.
     fn turn(&mut self, now: Tick, began: Tick) -> anyhow::Result<()> {
+        let since = |at: Option<Tick>| at.map(|at| now.since(at));
         if self.fault_at.is_none()
             && self.options.fault != Fault::None
             && now.since(began) >= GOOD_TIMES
         {
             self.fault_at = Some(now);
             self.new.break_down();
-            self.screen.say(
-                screen::Tone::Bad,
-                "The new backend breaks down. Nobody has told the proxy.",
-            )?;
+            let text = format!(
+                "New breaks down: {}. Nobody has told the proxy.",
+                self.options.fault.said()
+            );
+            self.screen.say(Tone::Bad, &text)?;
         }
-        if self.reversed_at.is_none() && self.running.status().phase == Phase::Reversed {
-            self.reversed_at = Some(now);
-            let because = self.running.status().because.clone().unwrap_or_default();
-            self.screen.say(
-                screen::Tone::Good,
-                &format!("REVERSED to 100 % legacy: {because}"),
-            )?;
+        let latched = self.running.status().latched;
+        match (self.reversed_at, latched) {
+            (None, true) => self.reversed(now)?,
+            (Some(_), false) => {
+                self.reversed_at = None;
+                self.phone.ledger.set_reversed(false);
+                self.new.unseal();
+                let text = "Somebody resumed: the latch is off and new may have calls again.";
+                self.screen.say(Tone::Good, text)?;
+            }
+            _ => {}
         }
         // A webhook that left before the flip may still be on its way; after a quarter second none is.
-        if self
-            .reversed_at
-            .is_some_and(|at| now.since(at) >= Duration::from_millis(250))
-        {
+        if since(self.reversed_at).is_some_and(|since| since >= Duration::from_millis(250)) {
             self.new.seal();
+        }
+        if self.options.forever
+            && !self.repaired
+            && since(self.reversed_at).is_some_and(|since| since >= REPAIR)
+        {
+            self.repaired = true;
+            self.new.mend();
+            let text = "New is repaired, and still no call goes there until a person says so:";
+            self.screen.say(Tone::Good, text)?;
+            self.screen.command(&format!(
+                "switchback --admin http://{} resume --percentage 25 --reason ok",
+                self.running.admin
+            ))?;
+        }
+        Ok(())
+    }
+
+    fn reversed(&mut self, now: Tick) -> anyhow::Result<()> {
+        self.reversed_at = Some(now);
+        self.phone.ledger.set_reversed(true);
+        let status = self.running.status();
+        let because = status.because.clone().unwrap_or_default();
+        let word = match status.phase {
+            Phase::Reversed => "REVERSED by itself",
+            _ => "Rolled back",
+        };
+        self.screen.say(
+            Tone::Good,
+            &format!("{word}: everything to legacy. {because}."),
+        )?;
+        if self.reversal.is_none() {
+            self.reversal = Some(Reversal {
+                after: self
+                    .fault_at
+                    .map_or(Duration::ZERO, |fault| now.since(fault)),
+                because,
+            });
         }
         Ok(())
     }
 
     fn chapter(&self, now: Tick) -> String {
+        let ago = |at: Tick| now.since(at).as_secs();
         match (self.fault_at, self.reversed_at) {
-            (_, Some(at)) => format!(
-                "reversed {:.0} s ago; calls on new finish where they are",
-                now.since(at).as_secs_f64()
-            ),
-            (Some(at), None) => format!(
-                "the new backend is failing since {:.0} s",
-                now.since(at).as_secs_f64()
-            ),
-            (None, None) => "all is well: a quarter of the tenants runs on new".to_owned(),
+            (_, Some(at)) => format!("reversed {} s ago, until a person resumes", ago(at)),
+            (Some(at), None) if !self.repaired => {
+                format!("new is failing since {} s", ago(at))
+            }
+            _ => "all is well".to_owned(),
         }
     }
 
@@ -218,7 +305,7 @@ impl Story {
         if self.options.forever {
             return Ending::NotYet;
         }
-        let quiet = self.phone.ledger.running.load(Ordering::Relaxed) == 0;
+        let quiet = self.phone.ledger.running() == 0;
         let curtain = match (self.reversed_at, self.options.fault) {
             (Some(at), _) => at + AFTERMATH,
             (None, Fault::None) => began + GOOD_TIMES + AFTERMATH,
@@ -230,60 +317,6 @@ impl Story {
             () if quiet => Ending::Over(true),
             () => Ending::LetCallsFinish,
         }
-    }
-
-    fn summary(&self) -> anyhow::Result<()> {
-        let ledger = &self.phone.ledger;
-        let status = self.running.status();
-        let mut out = anstream::stdout().lock();
-        let count = |it: &std::sync::atomic::AtomicU64| it.load(Ordering::Relaxed);
-        writeln!(out, "\n{}", screen::heading("What happened"))?;
-        writeln!(
-            out,
-            "  {} calls, {} of them on new",
-            count(&ledger.begun),
-            status.backends.new.calls
-        )?;
-        writeln!(
-            out,
-            "  {} callers were served, {} gave up, {} heard a failure",
-            count(&ledger.served),
-            count(&ledger.gave_up),
-            count(&ledger.heard_failure)
-        )?;
-        writeln!(
-            out,
-            "  {} calls changed their backend in mid-call",
-            count(&ledger.moved)
-        )?;
-        if let (Some(fault), Some(reversed)) = (self.fault_at, self.reversed_at) {
-            writeln!(
-                out,
-                "  from the fault to the reversal: {:.1} s",
-                reversed.since(fault).as_secs_f64()
-            )?;
-            let proof = status
-                .verification
-                .as_ref()
-                .map_or(0, |it| it.new_calls_on_new);
-            writeln!(
-                out,
-                "  new calls on new after it: {proof} by the proxy's count, {} by the new backend's own book",
-                self.new.late_newcomers()
-            )?;
-        } else if self.options.fault != Fault::None {
-            writeln!(out, "  the fault was not reversed")?;
-        }
-        debug_assert_eq!(
-            self.legacy.late_newcomers(),
-            0,
-            "legacy's book is never sealed"
-        );
-        writeln!(
-            out,
-            "\nYour own two backends: edit config/switchback.toml, `switchback check`, then `switchback run`."
-        )?;
-        Ok(())
     }
 }
 

@@ -49,6 +49,8 @@ pub mod config;
 
 pub mod serve;
 
+pub mod terminal;
+
 pub mod demo;
 
 pub mod cli;

@@ -382,6 +382,17 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// The percentage it names, if it names one.
+    pub const fn percentage(&self) -> Option<Percentage> {
+        match self {
+            Self::Percentage(to) | Self::Rollback(Level::Partial(to)) => Some(*to),
+            Self::Resume { percentage } => *percentage,
+            Self::Hold | Self::Rollback(_) | Self::Tenant { .. } | Self::Reverse { .. } => None,
+        }
+    }
+}
+
 /// How far an operator's step back goes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Level {

@@ -5,10 +5,14 @@
 //! order the engine gave them in.
 
 mod access;
+mod answers;
 mod conductor;
 mod logging;
+mod outbox;
 mod reader;
 mod reload;
+mod say;
+mod signals;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -32,6 +36,7 @@ use crate::table::Table;
 use crate::table::pins::{self, PinWriter};
 use crate::tally::Tally;
 use conductor::{Conductor, Mailbox};
+use outbox::Outbox;
 use proxy::worker::Drain;
 use reader::Reader;
 
@@ -135,11 +140,13 @@ pub fn start(mut config: Config, signals: Signals) -> anyhow::Result<Running> {
     match pins::load(&config.state.dir, &table, now, wall) {
         Ok(loaded) => {
             pins_loaded = loaded.pins;
-            tracing::info!(
-                pins = loaded.pins,
-                damaged = loaded.damaged,
-                "Calls in progress were read back."
-            );
+            if loaded.pins > 0 || loaded.damaged > 0 {
+                tracing::info!(
+                    pins = loaded.pins,
+                    damaged = loaded.damaged,
+                    "Calls in progress were read back."
+                );
+            }
         }
         // Pins are comfort, not safety: without them calls are placed by the split again.
         Err(error) => {
@@ -202,7 +209,7 @@ pub fn start(mut config: Config, signals: Signals) -> anyhow::Result<Running> {
         engine,
         shared,
         metrics,
-        journal,
+        outbox: Outbox::new(journal),
         pins,
         status: Arc::clone(&status),
         config,
@@ -240,7 +247,11 @@ pub fn start(mut config: Config, signals: Signals) -> anyhow::Result<Running> {
         .context("the engine did not start")??;
     // With port 0 only this line knows the ports.
     let scrapers = metrics_only.map(tracing::field::display);
-    tracing::info!(%webhooks, %admin, metrics = scrapers, workers, "Switchback is up.");
+    let (phase, percentage) = {
+        let status = status.load();
+        (status.phase.name(), status.percentage)
+    };
+    tracing::info!(%webhooks, %admin, metrics = scrapers, workers, phase, %percentage, "Switchback is up.");
     Ok(Running {
         webhooks,
         admin,

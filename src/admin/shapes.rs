@@ -108,6 +108,8 @@ pub struct Rule {
     pub legacy: Option<f64>,
     /// Distinct calls (or events) behind the value.
     pub samples: u64,
+    /// Distinct calls without which there is no verdict.
+    pub calls_min: u64,
     /// Distinct failed calls among them.
     pub failed: u64,
     /// Evidence of the sequential test; 1 trips.
@@ -247,6 +249,7 @@ impl From<&engine::RuleStatus> for Rule {
             threshold: finding.threshold,
             legacy: finding.legacy,
             samples: finding.samples,
+            calls_min: u64::from(rule.calls_min),
             failed: finding.failed,
             early: finding.early,
             verdict: finding.verdict.name().to_owned(),

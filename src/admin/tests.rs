@@ -513,6 +513,7 @@ async fn the_names_in_the_status_are_a_contract() {
             measure: Measure::ErrorRate,
             action: Action::Reverse,
             over: Duration::from_secs(300),
+            calls_min: 20,
             priority: None,
             firing: true,
         }],
@@ -536,7 +537,7 @@ async fn the_names_in_the_status_are_a_contract() {
         "rules": [{
             "name": "errors-10-5m", "measure": "error_rate", "unit": "share",
             "action": "reverse", "over_s": 300, "value": 0.226, "threshold": 0.1,
-            "legacy": null, "samples": 31, "failed": 7, "early": 0.4, "verdict": "trip",
+            "legacy": null, "samples": 31, "calls_min": 20, "failed": 7, "early": 0.4, "verdict": "trip",
             "blind": false, "withheld": null, "firing": true, "priority": null,
             "because": "7 of 31 calls failed",
         }],

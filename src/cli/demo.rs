@@ -12,7 +12,9 @@ Examples:
   switchback demo                    errors, and the reversal
   switchback demo --fault documents  status 200, and documents nobody can run
   switchback demo --fault none       a good day
-  switchback demo --forever          keeps running, for a look at the API and the metrics")]
+  switchback demo --forever          keeps running, for a look at the API and the metrics
+
+Exit code 0 if it went as it should, 1 if not. Everything stays on this machine.")]
 pub struct Args {
     /// Keep running after the story is told, until Ctrl-C
     #[arg(long)]
@@ -30,9 +32,10 @@ pub struct Args {
     /// New calls a second
     #[arg(long, value_name = "N", default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..=200))]
     pub calls: u32,
-    /// Where the demo's API and metrics listen; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9901")]
-    pub listen: SocketAddr,
+    /// Where the demo's API and metrics listen; port 0 takes a free one [default:
+    /// 127.0.0.1:9901, or a free port where that is taken]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
 }
 
 /// Tells the story on this terminal.
@@ -48,6 +51,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         Ok(false) => Err(Failure::Failed(
             "the demo did not go as it should; see above".to_owned(),
         )),
-        Err(error) => Err(Failure::Failed(format!("{error:#}"))),
+        // The reader of a pipe may have seen enough.
+        Err(error) => Err(match error.downcast::<std::io::Error>() {
+            Ok(error) => Failure::Output(error),
+            Err(error) => Failure::Failed(format!("{error:#}")),
+        }),
     }
 }

@@ -49,23 +49,59 @@ pub(super) fn run(args: &Args, client: &Client, out: &mut dyn Write) -> Result<(
     Ok(())
 }
 
-/// One line a field, values aligned.
+/// The answer first, then how it came about, values aligned. A field nobody here
+/// knows yet is shown as it came.
 fn lines(explanation: &Value) -> String {
     let Value::Object(fields) = explanation else {
         return format!("{explanation}\n");
     };
     let width = fields.keys().map(|name| name.chars().count()).max();
     let width = width.unwrap_or_default() + 2;
+    let first = ["tenant", "call", "backend", "because"];
+    let known = first.iter().filter_map(|name| fields.get_key_value(*name));
+    let rest = fields
+        .iter()
+        .filter(|(name, _)| !first.contains(&name.as_str()) && *name != "steps");
     let mut text = String::new();
-    for (name, value) in fields {
-        let value = match value {
-            Value::Null => "–".to_owned(),
-            Value::String(value) => value.clone(),
-            value => value.to_string(),
-        };
-        text.push_str(&format!("{:width$}{value}\n", name.replace('_', " ")));
+    for (name, value) in known.chain(rest) {
+        text.push_str(&format!(
+            "{:width$}{}\n",
+            name.replace("_secs_ago", "").replace('_', " "),
+            said(name, value)
+        ));
+    }
+    if let Some(Value::Array(steps)) = fields.get("steps") {
+        text.push_str("\nasked, in this order:\n");
+        for step in steps {
+            let asked = step["asked"].as_str().unwrap_or("?");
+            let answer = match step["answer"].as_bool() {
+                Some(true) => "yes",
+                Some(false) => "no",
+                None => "?",
+            };
+            text.push_str(&format!("  {answer:<5}{asked}\n"));
+        }
     }
     text
+}
+
+/// A value as people say it.
+fn said(name: &str, value: &Value) -> String {
+    match value {
+        Value::Null => "–".to_owned(),
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
+        Value::String(value) => value.clone(),
+        Value::Object(bucket) if name == "bucket" => {
+            format!("{} of {}", bucket["number"], bucket["of"])
+        }
+        Value::Number(number) if name == "percentage" => {
+            let percent = number.as_f64().unwrap_or_default();
+            format!("{percent} %")
+        }
+        Value::Number(seconds) if name.ends_with("_secs_ago") => format!("{seconds} s ago"),
+        value => value.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -73,16 +109,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_stand_under_each_other() {
+    fn the_answer_comes_first_and_its_questions_last() {
         let explanation = serde_json::json!({
-            "backend": "new", "because": "hashed", "bucket": 7, "pinned_since": null,
+            "backend": "legacy", "because": "hashed", "tenant": "acme",
+            "bucket": { "number": 71, "of": 100 }, "percentage": 10.0, "pinned_since": null,
+            "steps": [
+                { "asked": "the split is enabled", "answer": true },
+                { "asked": "the bucket is below the percentage", "answer": false },
+            ],
         });
         let text = "\
-backend       new
+tenant        acme
+backend       legacy
 because       hashed
-bucket        7
+bucket        71 of 100
+percentage    10 %
 pinned since  –
+
+asked, in this order:
+  yes  the split is enabled
+  no   the bucket is below the percentage
 ";
         assert_eq!(lines(&explanation), text);
+    }
+
+    #[test]
+    fn a_call_is_told_in_words() {
+        let explanation = serde_json::json!({
+            "backend": "new", "because": "hashed", "ended": false, "began_secs_ago": 12,
+        });
+        let text = lines(&explanation);
+        assert!(text.contains("ended           no\n"), "{text}");
+        assert!(text.contains("began           12 s ago\n"), "{text}");
     }
 }

@@ -13,7 +13,7 @@ pub struct Args {
     pub reason: Reason,
 }
 
-/// Stops the advance.
+/// Marks it as held.
 pub(super) fn run(args: &Args, client: &Client, out: &mut dyn Write) -> Result<(), Failure> {
     let body = serde_json::json!({ "reason": args.reason.reason });
     change(client, "/api/v1/hold", &body, out)

@@ -9,8 +9,9 @@ use std::time::Duration;
 use super::client::Client;
 use super::{Failure, Output};
 use crate::admin::shapes::Status;
+use crate::terminal::{self, Size, Terminal};
 
-pub use self::screen::screen;
+pub use self::screen::{Room, screen};
 
 /// How to show it.
 #[derive(Debug, clap::Args)]
@@ -26,35 +27,41 @@ pub struct Args {
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// To the top left corner; then, behind the text, clear what is left below it.
-/// Nothing flickers, because the screen is never empty.
-const HOME: &str = "\x1b[H";
-const CLEAR_BELOW: &str = "\x1b[J";
-const CLEAR_ALL: &str = "\x1b[2J";
-
 /// Shows where the rollout stands.
 pub(super) fn run(args: &Args, client: &Client, out: &mut dyn Write) -> Result<(), Failure> {
     if !args.watch {
         return show(&look(client)?, args.output, out);
     }
-    let redraw = args.output == Output::Text && std::io::stdout().is_terminal();
-    if redraw {
-        write!(out, "{CLEAR_ALL}")?;
+    let terminal = Terminal::stdout().filter(|_| args.output == Output::Text);
+    match terminal {
+        Some(terminal) => watch(client, terminal),
+        None => loop {
+            show(&look(client)?, args.output, out)?;
+            out.flush()?;
+            thread::sleep(EVERY);
+        },
     }
+}
+
+/// Draws it over itself, until Ctrl-C.
+fn watch(client: &Client, mut terminal: Terminal) -> Result<(), Failure> {
     loop {
-        if redraw {
-            write!(out, "{HOME}")?;
-        }
-        match look(client) {
-            Ok(status) => show(&status, args.output, out)?,
+        let Size { columns, rows } = terminal::size();
+        let lines = match look(client) {
+            Ok(status) => screen(
+                &status,
+                Room {
+                    columns,
+                    rows: Some(rows),
+                },
+            ),
             // It may come back: whoever watches wants to see that as well.
-            Err(failure @ Failure::Unreachable(_)) if redraw => writeln!(out, "{failure}")?,
+            Err(failure @ Failure::Unreachable(_)) => {
+                failure.to_string().lines().map(str::to_owned).collect()
+            }
             Err(failure) => return Err(failure),
-        }
-        if redraw {
-            write!(out, "{CLEAR_BELOW}")?;
-        }
-        out.flush()?;
+        };
+        terminal.frame(&lines)?;
         thread::sleep(EVERY);
     }
 }
@@ -65,7 +72,21 @@ fn look(client: &Client) -> Result<Status, Failure> {
 
 fn show(status: &Status, output: Output, out: &mut dyn Write) -> Result<(), Failure> {
     match output {
-        Output::Text => out.write_all(screen(status).as_bytes())?,
+        Output::Text => {
+            let columns = if std::io::stdout().is_terminal() {
+                terminal::size().columns
+            } else {
+                Room::default().columns
+            };
+            let lines = screen(
+                status,
+                Room {
+                    columns,
+                    rows: None,
+                },
+            );
+            writeln!(out, "{}", lines.join("\n"))?;
+        }
         Output::Json => {
             let text = serde_json::to_string(status)
                 .map_err(|error| Failure::Failed(format!("could not write JSON: {error}")))?;

@@ -3,7 +3,7 @@
 //! callbacks as Telnyx sends them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,7 +18,9 @@ use rand::RngExt;
 use tokio::net::TcpStream;
 
 use super::ivr::NAME_HEADER;
+use super::ledger::{Fate, Ledger, Line};
 use crate::clock;
+use crate::model::Backend;
 
 /// The demo's tenants: one number each.
 pub(crate) const TENANTS: [&str; 16] = [
@@ -43,23 +45,6 @@ pub(crate) const TENANTS: [&str; 16] = [
 /// A caller waits this long for an answer before hanging up.
 const PATIENCE: Duration = Duration::from_millis(2500);
 
-/// What became of all calls, as the callers saw it.
-#[derive(Debug, Default)]
-pub(crate) struct Ledger {
-    /// Calls begun.
-    pub(crate) begun: AtomicU64,
-    /// Calls in progress.
-    pub(crate) running: AtomicI64,
-    /// Callers who got what they wanted.
-    pub(crate) served: AtomicU64,
-    /// Callers who heard the platform's error because an answer was broken.
-    pub(crate) heard_failure: AtomicU64,
-    /// Callers who lost patience.
-    pub(crate) gave_up: AtomicU64,
-    /// Calls that met both backends. Must stay 0.
-    pub(crate) moved: AtomicU64,
-}
-
 /// Everything a caller needs.
 #[derive(Debug)]
 pub(crate) struct Phone {
@@ -79,8 +64,13 @@ enum Next {
 }
 
 enum Heard {
-    Document { backend: String, next: Next },
-    Failure,
+    Document {
+        backend: Option<Backend>,
+        next: Next,
+    },
+    Failure {
+        backend: Option<Backend>,
+    },
     Nothing,
 }
 
@@ -104,10 +94,9 @@ impl Phone {
             encode(&caller),
             encode(tenant)
         );
-        self.ledger.begun.fetch_add(1, Ordering::Relaxed);
-        self.ledger.running.fetch_add(1, Ordering::Relaxed);
+        let mut line = self.ledger.begin(tenant);
         let began = clock::tick();
-        let hung_up_by = self.talk(&base).await;
+        let (fate, hung_up_by) = self.talk(&base, &mut line).await;
         let seconds = clock::tick().since(began).as_secs_f64().ceil();
         let (status, source) = match hung_up_by {
             Hangup::Application => ("completed", "callee"),
@@ -119,36 +108,37 @@ impl Phone {
         );
         // Nobody waits for the answer to a status callback.
         drop(self.post("/ivr/status", &last).await);
-        self.ledger.running.fetch_sub(1, Ordering::Relaxed);
+        self.ledger.end(line, fate);
     }
 
-    async fn talk(&self, base: &str) -> Hangup {
-        let mut home: Option<String> = None;
+    async fn talk(&self, base: &str, line: &mut Line) -> (Fate, Hangup) {
+        let mut home: Option<Backend> = None;
         let mut path = "/ivr/welcome".to_owned();
         let mut extra = "&CallStatus=ringing".to_owned();
         for _ in 0..8 {
             let heard =
                 tokio::time::timeout(PATIENCE, self.fetch(&path, &format!("{base}{extra}"))).await;
             let (backend, next) = match heard {
-                Err(_) | Ok(Heard::Nothing) => {
-                    self.ledger.gave_up.fetch_add(1, Ordering::Relaxed);
-                    return Hangup::Caller;
-                }
-                Ok(Heard::Failure) => {
-                    self.ledger.heard_failure.fetch_add(1, Ordering::Relaxed);
-                    return Hangup::Platform;
-                }
-                Ok(Heard::Document { backend, next }) => (backend, next),
+                Err(_) | Ok(Heard::Nothing) => return (Fate::Lost, Hangup::Caller),
+                Ok(Heard::Failure { backend }) => (backend, None),
+                Ok(Heard::Document { backend, next }) => (backend, Some(next)),
             };
-            if home.get_or_insert_with(|| backend.clone()) != &backend {
-                self.ledger.moved.fetch_add(1, Ordering::Relaxed);
+            if let Some(backend) = backend {
+                match home {
+                    None => self.ledger.answered(line, backend),
+                    Some(home) if home != backend => {
+                        self.ledger.moved.fetch_add(1, Ordering::Relaxed);
+                    }
+                    Some(_) => {}
+                }
+                home = Some(backend);
             }
+            let Some(next) = next else {
+                return (Fate::Lost, Hangup::Platform);
+            };
             think(300..1200).await;
             (path, extra) = match next {
-                Next::Press { .. } if chance(0.03) => {
-                    self.ledger.gave_up.fetch_add(1, Ordering::Relaxed);
-                    return Hangup::Caller;
-                }
+                Next::Press { .. } if chance(0.03) => return (Fate::HungUp, Hangup::Caller),
                 Next::Press { action } => (
                     action,
                     format!("&Digits={}", rand::rng().random_range(1..=3)),
@@ -173,13 +163,11 @@ impl Phone {
                 }
                 Next::Go(action) => (action, String::new()),
                 Next::Talk { action: None } | Next::Over => {
-                    self.ledger.served.fetch_add(1, Ordering::Relaxed);
-                    return Hangup::Application;
+                    return (Fate::Served, Hangup::Application);
                 }
             };
         }
-        self.ledger.served.fetch_add(1, Ordering::Relaxed);
-        Hangup::Application
+        (Fate::Served, Hangup::Application)
     }
 
     async fn fetch(&self, path: &str, form: &str) -> Heard {
@@ -187,14 +175,15 @@ impl Phone {
             None => Heard::Nothing,
             Some((200, backend, body)) => match read(&body) {
                 Some(next) => Heard::Document { backend, next },
-                None => Heard::Failure,
+                None => Heard::Failure { backend },
             },
-            Some(_) => Heard::Failure,
+            Some((_, backend, _)) => Heard::Failure { backend },
         }
     }
 
-    /// Posts a form as the provider does. None: no answer came.
-    async fn post(&self, path: &str, form: &str) -> Option<(u16, String, String)> {
+    /// Posts a form as the provider does. None: no answer came. The answer's
+    /// backend is unknown where the proxy had to answer itself.
+    async fn post(&self, path: &str, form: &str) -> Option<(u16, Option<Backend>, String)> {
         let mut line = self.line().await?;
         let request = Request::post(path)
             .header("host", "voice.example.com")
@@ -204,12 +193,10 @@ impl Phone {
             .expect("a request of our own is valid");
         let response = line.send_request(request).await.ok()?;
         let status = response.status().as_u16();
-        let backend = response
-            .headers()
-            .get(NAME_HEADER)
-            .and_then(|name| name.to_str().ok())
-            .unwrap_or_default()
-            .to_owned();
+        let named = response.headers().get(NAME_HEADER);
+        let backend = Backend::ALL
+            .into_iter()
+            .find(|backend| named.is_some_and(|name| name == backend.name()));
         let body = response.into_body().collect().await.ok()?.to_bytes();
         self.lines.lock().push(line);
         Some((status, backend, String::from_utf8_lossy(&body).into_owned()))

@@ -58,6 +58,16 @@ impl Ivr {
         self.broken.store(true, Ordering::Relaxed);
     }
 
+    /// Somebody has repaired it.
+    pub(crate) fn mend(&self) {
+        self.broken.store(false, Ordering::Relaxed);
+    }
+
+    /// New calls are welcome again.
+    pub(crate) fn unseal(&self) {
+        self.sealed.store(false, Ordering::Relaxed);
+    }
+
     /// From now on every call it has not met is counted as a latecomer.
     pub(crate) fn seal(&self) {
         self.sealed.store(true, Ordering::Relaxed);
@@ -98,12 +108,12 @@ impl Ivr {
             .unwrap_or_default();
         let form = String::from_utf8_lossy(&body).into_owned();
         let event = path.ends_with("/status");
+        if !event {
+            self.meet(&field(&form, "CallSid").unwrap_or_default());
+        }
         if self.fault == Fault::Down && self.broken.load(Ordering::Relaxed) {
             // Longer than the route's timeout: nobody sees an answer.
             tokio::time::sleep(Duration::from_secs(30)).await;
-        }
-        if !event {
-            self.meet(&field(&form, "CallSid").unwrap_or_default());
         }
         tokio::time::sleep(between(8..40)).await;
         let (status, document) = self.document(&path, &form, event).await;
@@ -133,7 +143,7 @@ impl Ivr {
                         "database connection lost".to_owned(),
                     );
                 }
-                Fault::Slow => tokio::time::sleep(between(1500..3500)).await,
+                Fault::Slow => tokio::time::sleep(between(1500..2300)).await,
                 Fault::Documents if unlucky() => {
                     return (
                         StatusCode::OK,

@@ -1,18 +1,19 @@
 //! What one sees: a table redrawn in place on a terminal, a line now and then
 //! where there is none.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 
-use super::callers::Ledger;
-use super::{Fault, Options};
-use crate::engine::{BackendStatus, RuleStatus, Status};
+use super::ledger::Ledger;
+use super::{Fault, GOOD_TIMES, Options};
+use crate::engine::{BackendStatus, RuleStatus, Status, Verification};
 use crate::model::Backend;
-use crate::rules::Unit;
+use crate::rules::{Verdict, words};
 use crate::serve::Running;
+use crate::terminal::{Terminal, wrapped};
 
 /// How a line is meant.
 #[derive(Clone, Copy, Debug)]
@@ -21,11 +22,12 @@ pub(super) enum Tone {
     Bad,
 }
 
+/// Columns of text; frames fit a terminal of 80 by 24.
+const TEXT: usize = 76;
+
 #[derive(Debug)]
 pub(super) struct Screen {
-    terminal: bool,
-    /// Lines of the last frame, to go back over.
-    drawn: usize,
+    terminal: Option<Terminal>,
     /// Without a terminal, the next second at which a line is due.
     due: u64,
 }
@@ -38,7 +40,6 @@ const RED: Style = Style::new()
 const GREEN: Style = Style::new()
     .bold()
     .fg_color(Some(anstyle::Color::Ansi(AnsiColor::Green)));
-const YELLOW: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Yellow)));
 
 pub(super) fn heading(text: &str) -> String {
     format!("{BOLD}{text}{BOLD:#}")
@@ -47,35 +48,36 @@ pub(super) fn heading(text: &str) -> String {
 impl Screen {
     pub(super) fn new() -> Self {
         Self {
-            terminal: std::io::stdout().is_terminal(),
-            drawn: 0,
+            terminal: Terminal::stdout().map(Terminal::below),
             due: 0,
         }
     }
 
-    pub(super) fn opening(&self, running: &Running, options: Options) -> std::io::Result<()> {
-        let mut out = anstream::stdout().lock();
-        writeln!(out, "{}", heading("Switchback demo"))?;
-        writeln!(
-            out,
-            "  Callers dial in; the proxy sends a quarter of the tenants to the new backend."
-        )?;
+    pub(super) fn opening(&mut self, running: &Running, options: Options) -> std::io::Result<()> {
+        let mut text = format!(
+            "Callers of sixteen tenants dial in, {} a second. The proxy sends a quarter of the \
+             tenants to a new backend and the others to legacy.",
+            options.calls_per_second
+        );
         if options.fault != Fault::None {
-            writeln!(
-                out,
-                "  In a moment the new backend breaks. Watch what the callers notice of it."
-            )?;
+            text.push_str(&format!(
+                " In {} seconds new breaks down. Watch what the callers notice of it.",
+                GOOD_TIMES.as_secs()
+            ));
         }
-        writeln!(
-            out,
-            "  {DIM}webhooks http://{}   status, API and metrics http://{}{DIM:#}",
-            running.webhooks, running.admin
-        )?;
-        writeln!(
-            out,
-            "  {DIM}in another terminal: switchback --admin http://{} status --watch{DIM:#}\n",
-            running.admin
-        )
+        let mut lines = vec![heading("Switchback demo")];
+        let inset = |line: &String| format!("  {line}");
+        lines.extend(wrapped(&text, TEXT).iter().map(inset));
+        let admin = running.admin;
+        lines.push(format!(
+            "  {DIM}status, API and metrics: http://{admin}   webhooks: {}{DIM:#}",
+            running.webhooks
+        ));
+        lines.push(format!(
+            "  {DIM}in another terminal: switchback --admin http://{admin} status --watch{DIM:#}"
+        ));
+        lines.push(String::new());
+        self.stay(&lines)
     }
 
     /// A line that stays, above the table.
@@ -84,9 +86,27 @@ impl Screen {
             Tone::Good => GREEN,
             Tone::Bad => RED,
         };
-        let mut out = anstream::stdout().lock();
-        self.wipe(&mut out)?;
-        writeln!(out, "{style}» {text}{style:#}")
+        let lines = wrapped(text, TEXT);
+        let lines = lines.iter().enumerate().map(|(i, line)| {
+            let mark = if i == 0 { "»" } else { " " };
+            format!("{style}{mark} {line}{style:#}")
+        });
+        self.stay(&lines.collect::<Vec<_>>())
+    }
+
+    /// A line to be copied, so it is not broken.
+    pub(super) fn command(&mut self, line: &str) -> std::io::Result<()> {
+        self.stay(&[format!("  {line}")])
+    }
+
+    fn stay(&mut self, lines: &[String]) -> std::io::Result<()> {
+        match &mut self.terminal {
+            Some(terminal) => terminal.say(lines),
+            None => {
+                let mut out = anstream::stdout().lock();
+                lines.iter().try_for_each(|line| writeln!(out, "{line}"))
+            }
+        }
     }
 
     pub(super) fn frame(
@@ -94,49 +114,35 @@ impl Screen {
         running: &Running,
         ledger: &Ledger,
         since: Duration,
-        chapter: String,
+        chapter: &str,
     ) -> std::io::Result<()> {
         let status = running.status();
+        if let Some(terminal) = &mut self.terminal {
+            return terminal.frame(&table(&status, ledger, since, chapter));
+        }
+        if since.as_secs() < self.due {
+            return Ok(());
+        }
+        self.due = since.as_secs() + 2;
         let mut out = anstream::stdout().lock();
-        if !self.terminal {
-            if since.as_secs() < self.due {
-                return Ok(());
-            }
-            self.due = since.as_secs() + 2;
-            return writeln!(
-                out,
-                "{:>4} s  {}  {chapter}",
-                since.as_secs(),
-                one_line(&status)
-            );
-        }
-        let lines = table(&status, ledger, since, &chapter);
-        self.wipe(&mut out)?;
-        for line in &lines {
-            writeln!(out, "{line}")?;
-        }
-        self.drawn = lines.len();
-        Ok(())
-    }
-
-    fn wipe(&mut self, out: &mut impl std::io::Write) -> std::io::Result<()> {
-        if self.drawn > 0 {
-            // Up to the first line of the last frame, and clear to the end of the screen.
-            write!(out, "\x1b[{}A\x1b[J", self.drawn)?;
-        }
-        self.drawn = 0;
-        Ok(())
+        writeln!(
+            out,
+            "{:>4} s  {}  {chapter}",
+            since.as_secs(),
+            one_line(&status, ledger)
+        )
     }
 }
 
-fn one_line(status: &Status) -> String {
+fn one_line(status: &Status, ledger: &Ledger) -> String {
     let side = |backend: Backend| {
         let it = &status.backends[backend];
         format!(
-            "{backend}: {} calls, {} active, errors {}",
+            "{backend}: {} calls, {} active, errors {}, {} lost",
             it.calls,
             it.calls_active,
-            share(it.error_rate)
+            share(it.error_rate),
+            ledger.sides[backend].lost.load(Ordering::Relaxed)
         )
     };
     format!(
@@ -159,63 +165,177 @@ fn table(status: &Status, ledger: &Ledger, since: Duration, chapter: &str) -> Ve
         ),
         String::new(),
         format!(
-            "  {BOLD}{:<8} {:>7} {:>7} {:>9} {:>9} {:>9} {:>10}{BOLD:#}",
-            "", "calls", "active", "webhooks", "errors", "mean", "abandoned"
+            "{DIM}{:<10}what the proxy sees{:>24}what its callers got{DIM:#}",
+            "", ""
+        ),
+        format!(
+            "  {BOLD}{:<7} {:>6} {:>6} {:>7} {:>8} {:>9}   {:>7} {:>7} {:>5}{BOLD:#}",
+            "", "calls", "active", "errors", "mean", "abandoned", "served", "hung up", "lost"
         ),
     ];
-    lines.extend(Backend::ALL.map(|backend| row(backend, &status.backends[backend])));
+    lines.extend(Backend::ALL.map(|backend| row(backend, &status.backends[backend], ledger)));
     lines.push(String::new());
-    lines.extend(status.rules.iter().map(rule));
-    lines.push(String::new());
-    lines.push(format!(
-        "  callers: {} on the line, {} served, {} gave up, {} heard a failure",
-        ledger.running.load(Ordering::Relaxed),
-        ledger.served.load(Ordering::Relaxed),
-        ledger.gave_up.load(Ordering::Relaxed),
-        ledger.heard_failure.load(Ordering::Relaxed),
-    ));
+    match status.verification.as_ref().filter(|_| status.latched) {
+        Some(seen) => lines.extend(afterwards(seen, ledger)),
+        None => lines.extend(rules(&status.rules)),
+    }
     lines
 }
 
-fn row(backend: Backend, it: &BackendStatus) -> String {
+fn row(backend: Backend, it: &BackendStatus, ledger: &Ledger) -> String {
     let mean = it
         .response_time_mean_ms
-        .map_or_else(|| "-".to_owned(), |ms| format!("{ms:.0} ms"));
+        .map_or_else(|| "–".to_owned(), |ms| format!("{ms:.0} ms"));
+    let callers = &ledger.sides[backend];
+    let lost = callers.lost.load(Ordering::Relaxed);
+    let style = if lost > 0 { RED } else { Style::new() };
     format!(
-        "  {:<8} {:>7} {:>7} {:>9} {:>9} {:>9} {:>10}",
+        "  {:<7} {:>6} {:>6} {:>7} {:>8} {:>9}   {:>7} {:>7} {style}{lost:>5}{style:#}",
         backend.name(),
         it.calls,
         it.calls_active,
-        it.webhooks,
         share(it.error_rate),
         mean,
-        share(it.abandonment_rate)
+        share(it.abandonment_rate),
+        callers.served.load(Ordering::Relaxed),
+        callers.hung_up.load(Ordering::Relaxed),
     )
 }
 
+/// What counts once everything went to legacy. The rows of the table have nothing
+/// left to judge.
+fn afterwards(seen: &Verification, ledger: &Ledger) -> Vec<String> {
+    let proof = if seen.new_calls_on_new == 0 {
+        GREEN
+    } else {
+        RED
+    };
+    let mut lines = vec![format!("  {BOLD}since the reversal{BOLD:#}")];
+    for (style, count, what) in [
+        (
+            proof,
+            seen.new_calls_on_new,
+            "new calls on new; must stay 0",
+        ),
+        (
+            Style::new(),
+            seen.live_on_new,
+            "calls left on new, finishing where they are",
+        ),
+        (
+            Style::new(),
+            ledger.spared.load(Ordering::Relaxed),
+            "callers of new's tenants served by legacy instead",
+        ),
+    ] {
+        lines.push(format!("  {style}{count:>6}{style:#}  {what}"));
+    }
+    lines
+}
+
+fn rules(rules: &[RuleStatus]) -> Vec<String> {
+    let head = format!(
+        "  {BOLD}{:<16}{BOLD:#} {BOLD}{:>9} {:>9} {:>6}{BOLD:#}",
+        "rule", "new", "limit", "calls"
+    );
+    std::iter::once(head)
+        .chain(rules.iter().map(rule))
+        .collect()
+}
+
 fn rule(it: &RuleStatus) -> String {
-    let show = |value: f64| match it.measure.unit() {
-        Unit::Share => format!("{:.1} %", value * 100.0),
-        Unit::Millis => format!("{value:.0} ms"),
-        Unit::Number => format!("{value:.0}"),
-    };
+    let show = |value: f64| words::amount(it.measure, value);
     let finding = &it.finding;
-    let style = match (it.firing, finding.value) {
+    let style = match (it.firing, finding.verdict) {
         (true, _) => RED,
-        (false, None) => DIM,
-        (false, Some(_)) => YELLOW,
+        (false, Verdict::Inconclusive) => DIM,
+        (false, _) => GREEN,
     };
-    let value = finding.value.map_or_else(|| "no evidence".to_owned(), show);
+    let few = u64::from(it.calls_min);
+    let verdict = match finding.verdict {
+        Verdict::Inconclusive if finding.samples < few => {
+            format!("{}: {few} calls needed", finding.verdict.name())
+        }
+        verdict => verdict.name().to_owned(),
+    };
     format!(
-        "  {style}{:<16} {:>12} of {:<9} {:>5} calls  {}{style:#}",
+        "  {:<16} {:>9} {:>9} {:>6}  {style}{verdict}{style:#}",
         finding.rule,
-        value,
+        finding.value.map_or_else(|| "–".to_owned(), show),
         show(finding.threshold),
         finding.samples,
-        finding.verdict.name()
     )
 }
 
 fn share(value: Option<f64>) -> String {
-    value.map_or_else(|| "-".to_owned(), |value| format!("{:.1} %", value * 100.0))
+    value.map_or_else(|| "–".to_owned(), |value| format!("{:.1} %", value * 100.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::{Action, Finding, Measure};
+    use crate::terminal::width;
+
+    fn status(latched: bool) -> Status {
+        let row = |rule: &str, samples| RuleStatus {
+            finding: Finding {
+                rule: rule.to_owned(),
+                value: Some(0.125),
+                threshold: 0.1,
+                legacy: None,
+                samples,
+                failed: 0,
+                early: None,
+                verdict: Verdict::Inconclusive,
+                blind: false,
+                withheld: None,
+                because: String::new(),
+            },
+            measure: Measure::ErrorRate,
+            action: Action::Reverse,
+            over: Duration::from_secs(30),
+            calls_min: 20,
+            priority: None,
+            firing: false,
+        };
+        Status {
+            latched,
+            rules: vec![row("errors", 7), row("slow", 12_345), row("abandoned", 0)],
+            verification: latched.then(|| Verification {
+                reason: String::new(),
+                at: crate::model::Wall(0),
+                new_calls_on_new: 0,
+                live_on_new: 12,
+                measures_normal: true,
+            }),
+            ..Status::default()
+        }
+    }
+
+    #[test]
+    fn a_frame_fits_a_small_terminal_below_the_opening_and_the_story() {
+        for latched in [false, true] {
+            let chapter = "reversed 100 s ago, until a person resumes";
+            let since = Duration::from_secs(100);
+            let lines = table(&status(latched), &Ledger::default(), since, chapter);
+            assert!(lines.len() <= 24 - 11, "{} lines", lines.len());
+            for line in &lines {
+                assert!(width(line) < 80, "{} columns: {line}", width(line));
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_without_a_verdict_says_what_it_lacks_and_after_a_reversal_the_proof_stands_there() {
+        let told = |latched| {
+            let since = Duration::ZERO;
+            table(&status(latched), &Ledger::default(), since, "").join("\n")
+        };
+        assert!(told(false).contains("inconclusive: 20 calls needed"));
+        let after = told(true);
+        assert!(after.contains("new calls on new; must stay 0"), "{after}");
+        assert!(after.contains("    12"), "{after}");
+        assert!(!after.contains("inconclusive"), "{after}");
+    }
 }

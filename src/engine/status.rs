@@ -82,6 +82,8 @@ pub struct RuleStatus {
     pub action: Action,
     /// Over which span.
     pub over: Duration,
+    /// Distinct calls without which there is no verdict.
+    pub calls_min: u32,
     /// Alert rows: how urgent.
     pub priority: Option<Priority>,
     /// It trips now.
@@ -167,6 +169,7 @@ pub(super) fn build(engine: &mut Engine, now: Tick, wall: Wall) -> Status {
                 measure: rule.measure,
                 action: rule.action,
                 over: rule.over,
+                calls_min: rule.calls_min,
                 priority: rule.priority,
                 firing: engine.alarms.firing(&rule.name),
             })

@@ -12,7 +12,7 @@ use super::{Effect, Event, RefusalKind, Status};
 use crate::model::Percentage;
 use crate::rollout::{Command, Entry, Level, List, Phase, Rollout};
 use crate::rules::Rule;
-use crate::split::{Because, Placement, Subject, Tenant};
+use crate::split::{Because, Hash, Placement, Subject, Tenant};
 
 const TOTAL: Command = Command::Rollback(Level::Total);
 
@@ -379,6 +379,24 @@ fn a_refused_order_changes_nothing_and_says_what_helps() {
         assert!(matches!(effects[0], Effect::Reply { ticket: TICKET, .. }));
     }
     assert_eq!(bench.engine.rollout, before);
+}
+
+/// `set 12.5` under java31 was taken once, and placed by 12 %.
+#[test]
+fn under_java31_a_fraction_of_a_percent_is_refused_by_every_order() {
+    let half = |points| Percentage::from_basis_points(points).unwrap();
+    for (command, taken) in [
+        (Command::Percentage(half(1250)), false),
+        (Command::Rollback(Level::Partial(half(150))), false),
+        (resume(Some(12)), true),
+        (set(60), true),
+    ] {
+        let mut bench = Bench::at(50, vec![errors_10()]);
+        bench.give(Command::Hold);
+        bench.engine.settings.scheme.hash = Hash::Java31;
+        let effects = bench.give(command.clone());
+        assert_eq!(names(&effects) != ["refused"], taken, "{command:?}");
+    }
 }
 
 #[test]

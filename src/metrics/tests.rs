@@ -257,6 +257,7 @@ fn the_status_shows_in_gauges_and_a_rule_without_samples_is_not_a_number() {
         measure: Measure::ErrorRate,
         action: Action::Reverse,
         over: Duration::from_secs(300),
+        calls_min: 20,
         priority: None,
         firing,
     };

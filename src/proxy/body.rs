@@ -58,7 +58,6 @@ pub(super) struct Long {
     /// Its address.
     pub(super) upstream: Upstream,
     /// The provider's connection is busy until hyper has taken all of it.
-    #[expect(dead_code, reason = "it is held to be dropped")]
     pub(super) busy: Busy,
 }
 

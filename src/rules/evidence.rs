@@ -308,10 +308,12 @@ impl Row {
             add(&mut because, &words::allowed(rule));
         }
         if by_early && !by_window {
-            add(
-                &mut because,
-                "the sequential test is sure without a full window",
-            );
+            let says_too_much = new.value.is_some_and(|value| rule.is_beyond(value));
+            let sure = match says_too_much {
+                true => "the sequential test is sure without a full window",
+                false => words::lately(rule.measure),
+            };
+            add(&mut because, sure);
         } else if let Some(missing) = &missing {
             add(&mut because, missing);
         }

@@ -82,6 +82,17 @@ pub fn measured(measure: Measure, reading: &Reading, over: Duration, mature: Dur
     }
 }
 
+/// Why a row trips whose window alone would not: what came last is worse than what
+/// the window still holds.
+pub const fn lately(measure: Measure) -> &'static str {
+    match measure {
+        Measure::ResponseTimeMean => {
+            "but most of the latest answers took longer: the sequential test is sure without a full window"
+        }
+        _ => "but lately it is worse: the sequential test is sure without a full window",
+    }
+}
+
 /// What the row asks for: `the table allows 10 %`.
 pub fn allowed(rule: &Rule) -> String {
     let threshold = amount(rule.measure, rule.threshold);
@@ -117,8 +128,8 @@ fn nothing(measure: Measure, over: Duration, mature: Duration) -> String {
         | Measure::ResponseTimeP95
         | Measure::ResponseTimeP99 => format!("no answer of new was timed {last}"),
         Measure::AbandonmentRate => format!(
-            "it is not known how any call ended that began between {} and {} ago: \
-             calls' ends come with the provider's status callback, which must point here",
+            "no call that began between {} and {} ago has a known end: ends come with the \
+             provider's status callback, which must point here",
             span(over + mature),
             span(mature)
         ),

@@ -1,7 +1,6 @@
 //! The engine's thread: ticks, orders, the journal's answers and signals go in,
 //! effects are carried out in the order given.
 
-use std::collections::HashMap;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -9,21 +8,23 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::access::AccessLog;
+use super::answers::{Answers, Waiting};
+use super::outbox::Outbox;
 use super::reader::{Reader, Reading};
+use super::say::{say, say_entry, say_reloaded};
+use super::signals::{Caught, Signals};
 use super::{FAREWELL, Stop, reload};
 use crate::admin;
 use crate::clock;
 use crate::config::{Access, Config};
 use crate::desk::{Ask, Desk, Reload};
-use crate::engine::{Done, Effect, Engine, Event, Notice, Refusal, Severity, Status, Ticket};
-use crate::journal::{self, Job, JournalEvent, SendError};
+use crate::engine::{Effect, Engine, Event, Status, Ticket};
+use crate::journal::{Job, JournalEvent};
 use crate::measure::Observation;
 use crate::metrics::Metrics;
-use crate::model::Tick;
 use crate::proxy::worker::Drain;
 use crate::proxy::{Routing, Shared};
 use crate::table::pins::PinWriter;
@@ -33,7 +34,7 @@ pub(super) struct Parts {
     pub(super) engine: Engine,
     pub(super) shared: Shared,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) journal: journal::Handle,
+    pub(super) outbox: Outbox,
     pub(super) pins: PinWriter,
     pub(super) status: Arc<ArcSwap<Status>>,
     pub(super) config: Config,
@@ -64,27 +65,13 @@ pub(super) struct Listeners {
 /// The engine and those who wait for it.
 pub(super) struct Conductor {
     pub(super) parts: Parts,
-    waiting: HashMap<Ticket, oneshot::Sender<Result<Done, Refusal>>>,
-    /// Answers that wait for their record. No more than requests that the admin
-    /// listener serves at once, and none for longer than [`ANSWER_WAIT`].
-    owed: Vec<Owed>,
+    answers: Answers,
     next_ticket: Ticket,
     observations: Vec<Observation>,
     access: Option<AccessLog>,
     ticks: u64,
 }
 
-/// An answer to a step toward legacy. The step is in force; whether it is on disk
-/// is told when the disk has said so, because whoever reads `durable` counts on it.
-struct Owed {
-    sequence: u64,
-    since: Tick,
-    done: Done,
-    reply: oneshot::Sender<Result<Done, Refusal>>,
-}
-
-/// How long an answer waits for the disk; then it says that it is not durable yet.
-const ANSWER_WAIT: Duration = Duration::from_secs(1);
 /// How often the engine looks.
 const TICK: Duration = Duration::from_millis(100);
 /// How long the start waits for the journal's disk.
@@ -96,8 +83,7 @@ impl Conductor {
     pub(super) fn new(parts: Parts) -> Self {
         Self {
             parts,
-            waiting: HashMap::new(),
-            owed: Vec::new(),
+            answers: Answers::default(),
             next_ticket: 1,
             observations: Vec::new(),
             access: None,
@@ -243,7 +229,7 @@ impl Conductor {
             }
         }
         self.parts.pins.close();
-        if !self.parts.journal.close(FAREWELL) {
+        if !self.parts.outbox.close(FAREWELL) {
             tracing::error!("The journal could not write everything before the end.");
         }
         tracing::info!("Stopped.");
@@ -285,7 +271,11 @@ impl Conductor {
         self.observations = observations;
         self.observations.clear();
         self.parts.pins.save(now, wall);
-        self.answer(false, |owed| now.since(owed.since) >= ANSWER_WAIT);
+        self.answers.give_late(now);
+        if self.parts.outbox.resend() {
+            let durable = self.parts.outbox.is_durable();
+            self.engine(Event::Durable(durable));
+        }
         self.publish_status();
     }
 
@@ -315,17 +305,21 @@ impl Conductor {
         match event {
             JournalEvent::Recorded { sequence } => {
                 self.engine(Event::Recorded { sequence });
-                self.answer(true, |owed| owed.sequence <= sequence);
+                self.answers.give_recorded(sequence);
             }
             JournalEvent::Refused { sequence, error } => self.engine(Event::NotRecorded {
                 sequence,
                 why: error,
             }),
             JournalEvent::Durable(durable) => {
+                self.parts.outbox.heard(durable);
+                let durable = self.parts.outbox.is_durable();
                 self.engine(Event::Durable(durable));
-                self.answer(durable, |_| !durable);
+                if !durable {
+                    self.answers.give_all_undurable();
+                }
             }
-            JournalEvent::Latched => tracing::info!("The latch is on disk."),
+            JournalEvent::Latched => tracing::debug!("The latch is on disk."),
             JournalEvent::Unlatched => self.engine(Event::Unlatched),
             JournalEvent::Failed {
                 what: "unlatch",
@@ -347,7 +341,12 @@ impl Conductor {
             Ask::Order { order, reply } => {
                 let ticket = self.next_ticket;
                 self.next_ticket += 1;
-                self.waiting.insert(ticket, reply);
+                let waiting = Waiting {
+                    reply,
+                    actor: order.actor.clone(),
+                    reason: order.reason.clone(),
+                };
+                self.answers.expect(ticket, waiting);
                 self.engine(Event::Order { ticket, order });
             }
             Ask::Report { report, reply } => {
@@ -370,6 +369,7 @@ impl Conductor {
                     actor: "signal HUP".to_owned(),
                     reason: "SIGHUP".to_owned(),
                 };
+                // Nobody waits for the answer: the log tells it.
                 if !self.parts.reader.read(wish, None) {
                     tracing::warn!(
                         "Too many reloads wait for the one before; send the signal again."
@@ -401,17 +401,19 @@ impl Conductor {
         let result = reload::reload(self, &wish, loaded);
         if !wish.dry_run {
             self.parts.metrics.reloaded(result.is_ok());
+            let actor = wish.actor.as_str();
+            match &result {
+                Ok(reloaded) => say_reloaded(reloaded, actor),
+                Err(report) => tracing::error!(
+                    actor,
+                    "The configuration was not reloaded; what runs stays as it is. {report}"
+                ),
+            }
         }
         self.publish_status();
-        match (reply, result) {
+        if let Some(reply) = reply {
             // One who no longer waits reads the status.
-            (Some(reply), result) => drop(reply.send(result)),
-            (None, Ok(reloaded)) => {
-                tracing::info!(changed = reloaded.changed.len(), needs_restart = ?reloaded.needs_restart, "Configuration reloaded.")
-            }
-            (None, Err(report)) => tracing::error!(
-                "The configuration was not reloaded; what runs stays as it is.\n{report}"
-            ),
+            drop(reply.send(result));
         }
     }
 
@@ -427,6 +429,7 @@ impl Conductor {
                 Effect::Unlatch => self.write(Job::Unlatch),
                 Effect::Record(entry) => {
                     record = Some(entry.stamp.sequence);
+                    say_entry(&entry);
                     self.write(Job::Record(entry));
                 }
                 Effect::DropProvisional => {
@@ -434,38 +437,10 @@ impl Conductor {
                 }
                 Effect::Reversed { rule } => self.parts.metrics.reversal(&rule),
                 Effect::Reply { ticket, result } => {
-                    self.reply(ticket, result, record);
+                    self.answers.reply(ticket, result, record);
                 }
                 Effect::Say(notice) => say(&notice),
             }
-        }
-    }
-
-    /// Answers an order, once the record made with it is on disk.
-    fn reply(&mut self, ticket: Ticket, result: Result<Done, Refusal>, record: Option<u64>) {
-        let Some(reply) = self.waiting.remove(&ticket) else {
-            return;
-        };
-        match (result, record) {
-            (Ok(done), Some(sequence)) => self.owed.push(Owed {
-                sequence,
-                since: clock::tick(),
-                done,
-                reply,
-            }),
-            // An operator who no longer waits reads the status.
-            (result, _) => drop(reply.send(result)),
-        }
-    }
-
-    /// Gives the answers that are due, with what is known of the disk.
-    fn answer(&mut self, durable: bool, due: impl Fn(&Owed) -> bool) {
-        for owed in self.owed.extract_if(.., |owed| due(owed)) {
-            let done = Done {
-                durable,
-                ..owed.done
-            };
-            drop(owed.reply.send(Ok(done)));
         }
     }
 
@@ -476,41 +451,24 @@ impl Conductor {
         self.parts.shared.routing.store(Arc::new(routing));
     }
 
-    /// Hands a job to the journal's thread. One that cannot be taken is not durable;
-    /// a raise is answered with that.
+    /// Hands a job to the journal's thread. One that nobody takes is not durable; a
+    /// raise among them is answered with that.
     fn write(&mut self, job: Job) {
-        let Err(error) = self.parts.journal.send(job) else {
+        let Some(refused) = self.parts.outbox.send(job) else {
             return;
         };
-        tracing::error!(%error, "The journal did not take a job.");
-        self.parts
-            .engine
-            .handle(Event::Durable(false), clock::tick(), clock::wall());
-        let (SendError::Full(job) | SendError::Gone(job)) = error;
+        let durable = self.parts.outbox.is_durable();
+        self.engine(Event::Durable(durable));
         let why = "too much waits for the disk".to_owned();
-        let event = match job {
-            Job::Record(entry) => Event::NotRecorded {
+        match refused {
+            Job::Record(entry) => self.engine(Event::NotRecorded {
                 sequence: entry.stamp.sequence,
                 why,
-            },
+            }),
             // Else the resume would be on its way for ever, and every raise busy.
-            Job::Unlatch => Event::NotUnlatched { why },
-            Job::Latch { .. } => return,
-        };
-        let effects = self
-            .parts
-            .engine
-            .handle(event, clock::tick(), clock::wall());
-        self.carry_out(effects);
-    }
-}
-
-fn say(notice: &Notice) {
-    let rule = notice.rule.as_deref().unwrap_or_default();
-    match notice.severity {
-        Severity::Info => tracing::info!(rule, "{}", notice.text),
-        Severity::Warning => tracing::warn!(rule, "{}", notice.text),
-        Severity::Critical => tracing::error!(rule, "{}", notice.text),
+            Job::Unlatch => self.engine(Event::NotUnlatched { why }),
+            Job::Latch { .. } => {}
+        }
     }
 }
 
@@ -519,41 +477,4 @@ fn say(notice: &Notice) {
 async fn stopped(mut stop: watch::Receiver<Stop>) {
     // An error means that the conductor is gone, which is a stop too.
     drop(stop.wait_for(|stop| *stop == Stop::Now).await);
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Caught {
-    Hangup,
-    Reopen,
-    Terminate,
-}
-
-/// The signals obeyed; none in the demo, which lives in somebody's terminal.
-struct Signals(Option<[Signal; 4]>);
-
-impl Signals {
-    fn new(obey: bool) -> anyhow::Result<Self> {
-        if !obey {
-            return Ok(Self(None));
-        }
-        let open = |kind| signal(kind).context("could not listen for signals");
-        Ok(Self(Some([
-            open(SignalKind::hangup())?,
-            open(SignalKind::user_defined1())?,
-            open(SignalKind::terminate())?,
-            open(SignalKind::interrupt())?,
-        ])))
-    }
-
-    async fn next(&mut self) -> Caught {
-        let Some([hangup, reopen, terminate, interrupt]) = &mut self.0 else {
-            return std::future::pending().await;
-        };
-        tokio::select! {
-            _ = hangup.recv() => Caught::Hangup,
-            _ = reopen.recv() => Caught::Reopen,
-            _ = terminate.recv() => Caught::Terminate,
-            _ = interrupt.recv() => Caught::Terminate,
-        }
-    }
 }

@@ -31,14 +31,16 @@ pub(super) fn reload(
     if !diff.refused.is_empty() && !wish.force {
         let what = diff.refused.join("; ");
         return Err(format!(
-            "refused unless forced, because it would move callers: {what}"
+            "refused, because it would move callers: {what}. `switchback reload --force` takes it"
         ));
     }
     let settings = super::engine_settings(&fresh);
     let engine = &conductor.parts.engine;
     let preview = engine.preview(&settings, clock::wall());
+    // Here only if it was forced.
+    let changed = diff.changed.into_iter().chain(diff.refused).collect();
     let reloaded = Reloaded {
-        changed: diff.changed,
+        changed,
         refused: preview.refused,
         needs_restart: diff.needs_restart,
         tenants_moved: tenants_moved(&fresh, engine.split(), &preview.split),

@@ -26,6 +26,13 @@ impl Bucket {
 }
 
 impl Hash {
+    /// Can it place by that percentage? `java31` has a hundred places and knows no
+    /// fractions.
+    pub fn takes(&self, percentage: Option<Percentage>) -> bool {
+        let whole = |percentage: Percentage| percentage.basis_points().is_multiple_of(100);
+        matches!(self, Self::Xxh3 { .. }) || percentage.is_none_or(whole)
+    }
+
     /// The bucket of an id. Allocates nothing.
     pub fn bucket(&self, id: &str) -> Bucket {
         let (hash, of) = match self {

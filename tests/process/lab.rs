@@ -322,6 +322,13 @@ impl Lab {
     /// Waits until everything is latched to legacy.
     pub(crate) fn until_latched(&self) {
         self.until("it is latched", || self.status()["latched"] == true);
+        // Toward legacy the record comes second: the status is a moment ahead of it.
+        self.until("the journal has it", || {
+            let journal = self.journal();
+            journal
+                .last()
+                .is_some_and(|line| line["after"]["latched"] == true)
+        });
     }
 
     /// Waits until the engine has looked once more than it had when asked.

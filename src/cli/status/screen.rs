@@ -1,4 +1,4 @@
-//! The status as people see it: 80 columns, the worst news first.
+//! The status as people see it: from 80 columns on, the worst news first.
 //!
 //! Colours stand in the text; whoever prints it takes them out where no terminal
 //! looks on or `NO_COLOR` is set.
@@ -7,12 +7,18 @@ use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use crate::admin::shapes::{Backends, Rule, Status, Tenants, Verification};
+use crate::terminal::wrapped;
 
 /// Columns of the smallest terminal we draw for.
 const WIDTH: usize = 80;
 
-/// Columns of a rule's name; a longer one ends in an ellipsis.
+/// Columns of a rule's name at most and, where room is scarce, at least; a longer
+/// one ends in an ellipsis.
 const NAME: usize = 28;
+const NAME_LEAST: usize = 12;
+
+/// From so many columns on, a verdict's reason stands beside it.
+const WIDE: usize = 110;
 
 /// Where values begin beside their words.
 const INDENT: usize = 13;
@@ -27,8 +33,44 @@ const BANNER: Style = AnsiColor::White
     .bg_color(Some(anstyle::Color::Ansi(AnsiColor::Red)))
     .bold();
 
-/// The whole screen, lines of at most 80 columns.
-pub fn screen(status: &Status) -> String {
+/// How much there is to draw on.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// Columns; fewer than 80 are taken for 80.
+    pub columns: usize,
+    /// Lines; None: as many as it takes.
+    pub rows: Option<usize>,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self {
+            columns: WIDTH,
+            rows: None,
+        }
+    }
+}
+
+/// The whole screen. With too few rows for everything, what is in order is said
+/// without reasons.
+pub fn screen(status: &Status, room: Room) -> Vec<String> {
+    let full = drawn(status, room.columns, Reasons::Every);
+    match room.rows {
+        Some(rows) if full.len() >= rows => drawn(status, room.columns, Reasons::Urgent),
+        _ => full,
+    }
+}
+
+/// Which rows of the tables say why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reasons {
+    /// All that do not pass.
+    Every,
+    /// Those that act, or would, or cannot.
+    Urgent,
+}
+
+fn drawn(status: &Status, columns: usize, reasons: Reasons) -> Vec<String> {
     let mut lines = Vec::new();
     head(status, &mut lines);
     if let Some(seen) = &status.verification {
@@ -42,10 +84,9 @@ pub fn screen(status: &Status) -> String {
     backends(&status.backends, &mut lines);
     if !status.rules.is_empty() {
         lines.push(String::new());
-        rules(&status.rules, &mut lines);
+        rules(&status.rules, columns.max(WIDTH), reasons, &mut lines);
     }
-    lines.push(String::new());
-    lines.join("\n")
+    lines
 }
 
 fn head(status: &Status, lines: &mut Vec<String>) {
@@ -59,15 +100,17 @@ fn head(status: &Status, lines: &mut Vec<String>) {
         "soaking" | "complete" => GREEN,
         _ => BOLD,
     };
-    let phase = format!("{} since {}", status.phase, status.phase_since);
+    let phase = format!("{} since {}", status.phase, moment(status));
     lines.extend(beside("phase", &phase, colour));
     if let Some(because) = &status.because {
         lines.extend(beside("because", because, Style::new()));
     }
     let percentage = match (status.enabled, status.latched) {
-        (_, true) => format!("{} % asked for, 0 % in force", status.percentage),
+        (_, true) if status.percentage > 0.0 => {
+            format!("{} % asked for, 0 % in force", status.percentage)
+        }
         (false, false) => format!("{} % asked for, but the split is off", status.percentage),
-        (true, false) => format!("{} % to new", status.percentage),
+        (true, _) | (_, true) => format!("{} % to new", status.percentage),
     };
     lines.extend(beside("percentage", &percentage, BOLD));
     if !status.durable {
@@ -83,6 +126,19 @@ fn head(status: &Status, lines: &mut Vec<String>) {
     lines.extend(beside("routing", &running, DIM));
 }
 
+/// When the phase began, to the second, and how long ago that is.
+fn moment(status: &Status) -> String {
+    let read = |text: &str| text.parse::<jiff::Timestamp>().ok();
+    let Some(since) = read(&status.phase_since) else {
+        return status.phase_since.clone();
+    };
+    let ago = read(&status.at).map(|now| now.as_second() - since.as_second());
+    match ago.and_then(|ago| u64::try_from(ago).ok()) {
+        Some(ago) => format!("{since:.0} ({} ago)", span(ago)),
+        None => format!("{since:.0}"),
+    }
+}
+
 fn verification(seen: &Verification, lines: &mut Vec<String>) {
     let colour = if seen.new_calls_on_new > 0 {
         RED
@@ -92,13 +148,13 @@ fn verification(seen: &Verification, lines: &mut Vec<String>) {
         GREEN
     };
     let text = format!(
-        "{} new calls on new, {} live calls left on new, measures {}",
+        "{} new calls on new (must stay 0), {} live calls left on new, {}",
         seen.new_calls_on_new,
         seen.live_on_new,
         if seen.measures_normal {
-            "back to normal"
+            "no reversing row trips"
         } else {
-            "not yet normal"
+            "a reversing row still trips"
         }
     );
     lines.extend(beside("since then", &text, colour));
@@ -163,36 +219,87 @@ fn backends(backends: &Backends, lines: &mut Vec<String>) {
     lines.extend(drawn.map(|line| line.trim_end().to_owned()));
 }
 
-fn rules(rules: &[Rule], lines: &mut Vec<String>) {
-    let mut table = table(&["rule", "new", "legacy", "limit", "calls", "verdict"]);
-    for rule in rules {
-        table.add_row([
-            cut(&rule.name, NAME),
-            value(&rule.unit, rule.value),
-            value(&rule.unit, rule.legacy),
-            value(&rule.unit, Some(rule.threshold)),
-            count(rule.samples),
-            verdict(rule).0.to_owned(),
-        ]);
+fn rules(rules: &[Rule], columns: usize, reasons: Reasons, lines: &mut Vec<String>) {
+    let mut drawn = rows(rules, NAME);
+    // Names give way first: they can be read in full in `-o json`.
+    let widest = drawn.iter().map(|line| line.chars().count()).max();
+    let excess = widest.unwrap_or_default().saturating_sub(WIDTH);
+    if excess > 0 {
+        drawn = rows(rules, NAME.saturating_sub(excess).max(NAME_LEAST));
     }
-    // The last column is words, not numbers.
-    if let Some(last) = table.column_mut(5) {
-        last.set_cell_alignment(CellAlignment::Left);
-    }
-    let mut drawn = table.lines();
-    lines.extend(drawn.next().map(|head| paint(DIM, head.trim_end())));
+    let mut drawn = drawn.into_iter();
+    lines.extend(drawn.next().map(|head| paint(DIM, &head)));
     // No cell breaks, so a row is a line.
     for (line, rule) in drawn.zip(rules) {
         let (word, style) = verdict(rule);
-        let line = line.trim_end();
-        let line = line.strip_suffix(word).unwrap_or(line);
-        lines.push(format!("{line}{}", paint(style, word)));
-        // Green rows need no words; the others say why.
-        if rule.firing || rule.withheld.is_some() || rule.blind {
-            let why = rule.withheld.as_deref().unwrap_or(&rule.because);
-            let why = format!("  {}: {why}", rule.action);
-            lines.push(paint(style, &cut(&why, WIDTH)));
+        let line = line.strip_suffix(word).unwrap_or(&line);
+        let urgent = rule.firing || rule.withheld.is_some() || rule.blind;
+        let why = match rule.withheld.as_deref() {
+            Some(withheld) => withheld,
+            None if urgent => &rule.because,
+            None => lacking(rule),
+        };
+        let passes = rule.verdict == "pass" && !urgent;
+        if columns >= WIDE && !passes && !urgent {
+            let text = format!("{word}: {why}");
+            let room = columns - 1 - line.chars().count();
+            lines.push(format!("{line}{}", paint(style, &cut(&text, room))));
+            continue;
         }
+        lines.push(format!("{line}{}", paint(style, word)));
+        // Green rows need no words, nor does one whose column says "7/20".
+        let counted = rule.samples > 0 && rule.samples < rule.calls_min;
+        let asked = urgent || (reasons == Reasons::Every && !passes && !counted);
+        if asked && !why.is_empty() {
+            for part in wrapped(why, WIDTH - 4) {
+                lines.push(paint(style, &format!("    {}", cut(&part, WIDTH - 4))));
+            }
+        }
+    }
+}
+
+/// What a row without a verdict lacks: the last thing it says, or, where there is no
+/// value at all, why not.
+fn lacking(rule: &Rule) -> &str {
+    let because = rule.because.as_str();
+    match rule.value {
+        Some(_) => because.rsplit("; ").next().unwrap_or(because),
+        None => because.strip_suffix("; no verdict").unwrap_or(because),
+    }
+}
+
+/// The table of the rules without colours, a line a row, names cut to so many columns.
+fn rows(rules: &[Rule], name: usize) -> Vec<String> {
+    let mut table = table(&["rule", "then", "new", "legacy", "limit", "calls", "verdict"]);
+    for rule in rules {
+        table.add_row([
+            cut(&rule.name, name),
+            rule.action.clone(),
+            value(&rule.unit, rule.value),
+            value(&rule.unit, rule.legacy),
+            value(&rule.unit, Some(rule.threshold)),
+            evidence(rule),
+            verdict(rule).0.to_owned(),
+        ]);
+    }
+    // These columns are words, not numbers.
+    for words in [1, 6] {
+        if let Some(column) = table.column_mut(words) {
+            column.set_cell_alignment(CellAlignment::Left);
+        }
+    }
+    table
+        .lines()
+        .map(|line| line.trim_end().to_owned())
+        .collect()
+}
+
+/// The calls behind a value; beside those it needs, while they are fewer.
+fn evidence(rule: &Rule) -> String {
+    if rule.samples < rule.calls_min {
+        format!("{}/{}", count(rule.samples), count(rule.calls_min))
+    } else {
+        count(rule.samples)
     }
 }
 
@@ -230,33 +337,21 @@ fn table(head: &[&str]) -> Table {
 
 /// A word and its text, broken at spaces so that it stays beside the word.
 fn beside(word: &str, text: &str, style: Style) -> Vec<String> {
-    let mut lines: Vec<String> = vec![String::new()];
-    for part in text.split_whitespace() {
-        let part = cut(part, WIDTH - INDENT);
-        let line = lines.last_mut().expect("it began with one line");
-        let length = line.chars().count();
-        if length == 0 {
-            *line = part;
-        } else if length + 1 + part.chars().count() <= WIDTH - INDENT {
-            line.push(' ');
-            line.push_str(&part);
-        } else {
-            lines.push(part);
-        }
-    }
+    let lines = wrapped(text, WIDTH - INDENT);
     let word = |i: usize| if i == 0 { word } else { "" };
-    let lines = lines.iter().enumerate();
+    let lines = lines.iter().map(|line| cut(line, WIDTH - INDENT));
     lines
-        .map(|(i, line)| format!("{:INDENT$}{}", word(i), paint(style, line)))
+        .enumerate()
+        .map(|(i, line)| format!("{:INDENT$}{}", word(i), paint(style, &line)))
         .collect()
 }
 
-/// A value in its unit: `22.6 %`, `840 ms`, `12.5 s`, `15`; a dash for none.
+/// A value in its unit: `22.6 %`, `840 ms`, `3.4 s`, `15`; a dash for none.
 fn value(unit: &str, value: Option<f64>) -> String {
     match (value, unit) {
         (None, _) => "–".to_owned(),
         (Some(share), "share") => trimmed(share * 100.0) + " %",
-        (Some(ms), "ms") if ms >= 10_000.0 => trimmed(ms / 1000.0) + " s",
+        (Some(ms), "ms") if ms >= 1_000.0 => trimmed(ms / 1000.0) + " s",
         (Some(ms), "ms") => format!("{ms:.0} ms"),
         (Some(number), _) => trimmed(number),
     }

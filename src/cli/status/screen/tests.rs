@@ -4,7 +4,12 @@ use super::*;
 use crate::admin::shapes::Backend;
 
 fn plain(status: &Status) -> String {
-    strip_str(&screen(status)).to_string()
+    on(status, Room::default())
+}
+
+fn on(status: &Status, room: Room) -> String {
+    let text = screen(status, room).join("\n") + "\n";
+    strip_str(&text).to_string()
 }
 
 fn rule(name: &str, verdict: &str) -> Rule {
@@ -16,6 +21,7 @@ fn rule(name: &str, verdict: &str) -> Rule {
         value: Some(0.004),
         threshold: 0.1,
         samples: 1031,
+        calls_min: 20,
         verdict: verdict.to_owned(),
         ..Rule::default()
     }
@@ -24,7 +30,8 @@ fn rule(name: &str, verdict: &str) -> Rule {
 fn soaking() -> Status {
     Status {
         phase: "soaking".to_owned(),
-        phase_since: "2026-11-20T08:00:00Z".to_owned(),
+        phase_since: "2026-11-20T08:00:00.25Z".to_owned(),
+        at: "2026-11-20T08:01:05.5Z".to_owned(),
         percentage: 12.5,
         enabled: true,
         durable: true,
@@ -60,6 +67,22 @@ fn soaking() -> Status {
                 because: "0 of 20 calls in the last 5 minutes".to_owned(),
                 ..rule("response time over five seconds", "inconclusive")
             },
+            Rule {
+                value: None,
+                threshold: 0.05,
+                samples: 7,
+                action: "alert".to_owned(),
+                because: "too few to judge: 7 calls of the 20 needed".to_owned(),
+                ..rule("errors-5-15m", "inconclusive")
+            },
+            Rule {
+                value: None,
+                threshold: 0.05,
+                samples: 0,
+                action: "alert".to_owned(),
+                because: "no call spoke to new in the last 1 h; no verdict".to_owned(),
+                ..rule("errors-5-1h", "inconclusive")
+            },
         ],
         ..Status::default()
     }
@@ -68,7 +91,7 @@ fn soaking() -> Status {
 #[test]
 fn a_quiet_rollout_looks_like_this() {
     let expected = "\
-phase        soaking since 2026-11-20T08:00:00Z
+phase        soaking since 2026-11-20T08:00:00Z (1 min 5 s ago)
 percentage   12.5 % to new
 routing      generation 7, configuration 3fa9c1d2e0b4, running for 3 h 12 min
 
@@ -82,10 +105,13 @@ response time mean, 5 min  120 ms  12.5 s
 response time p95, 5 min   300 ms       –
 abandonment, 15 min         3.1 %       –
 
-rule                            new  legacy    limit  calls  verdict
-errors-10-5m                  0.4 %       –     10 %  1,031  pass
-response time over five sec…      –       –  5000 ms      0  blind
-  reverse: 0 of 20 calls in the last 5 minutes
+rule                          then       new  legacy  limit  calls  verdict
+errors-10-5m                  reverse  0.4 %       –   10 %  1,031  pass
+response time over five sec…  reverse      –       –    5 s   0/20  blind
+    0 of 20 calls in the last 5 minutes
+errors-5-15m                  alert        –       –    5 %   7/20  inconclusive
+errors-5-1h                   alert        –       –    5 %   0/20  inconclusive
+    no call spoke to new in the last 1 h
 ";
     let shown = plain(&soaking());
     assert_eq!(shown, expected, "\n{shown}");
@@ -113,14 +139,14 @@ fn a_reversal_is_the_first_thing_one_sees() {
     };
     let shown = plain(&status);
     let expected = " LATCHED: every new call goes to legacy until somebody resumes
-phase        reversed since 2026-11-20T08:00:00Z
+phase        reversed since 2026-11-20T08:00:00Z (1 min 5 s ago)
 because      rule errors-10-5m: 7 of 31 calls failed (22.6 %), the table allows
              10 %
 percentage   12.5 % asked for, 0 % in force
 disk         not everything that was decided is on disk; raises are refused
 routing      generation 7, configuration 3fa9c1d2e0b4, running for 3 h 12 min
-since then   0 new calls on new, 3 live calls left on new, measures not yet
-             normal
+since then   0 new calls on new (must stay 0), 3 live calls left on new, a
+             reversing row still trips
 ";
     let head: String = shown
         .lines()
@@ -128,12 +154,11 @@ since then   0 new calls on new, 3 live calls left on new, measures not yet
         .map(|line| format!("{}\n", line.trim_end()))
         .collect();
     assert_eq!(head, expected, "\n{shown}");
+    assert!(shown.contains("TRIP\n    7 of 31 calls failed"), "{shown}");
     assert!(
-        shown.contains("TRIP\n  reverse: 7 of 31 calls failed"),
-        "{shown}"
-    );
-    assert!(
-        screen(&status).contains("\x1b[1m\x1b[31m"),
+        screen(&status, Room::default())
+            .join("\n")
+            .contains("\x1b[1m\x1b[31m"),
         "red where a terminal looks on"
     );
 }
@@ -169,6 +194,7 @@ fn values_are_written_in_their_unit() {
         ("share", Some(0.226), "22.6 %"),
         ("share", Some(1.0), "100 %"),
         ("ms", Some(840.2), "840 ms"),
+        ("ms", Some(3_400.0), "3.4 s"),
         ("ms", Some(12_540.0), "12.5 s"),
         ("number", Some(15.0), "15"),
         ("number", None, "–"),
@@ -182,5 +208,38 @@ fn values_are_written_in_their_unit() {
     assert_eq!(
         (span(59), span(725), span(90_000)),
         ("59 s".into(), "12 min 5 s".into(), "1 d 1 h".into())
+    );
+}
+
+#[test]
+fn a_wide_terminal_has_the_reason_beside_the_verdict() {
+    let wide = Room {
+        columns: 120,
+        rows: None,
+    };
+    let shown = on(&soaking(), wide);
+    assert!(
+        shown.contains("inconclusive: too few to judge: 7"),
+        "{shown}"
+    );
+    assert!(
+        shown.lines().all(|line| line.chars().count() < 120),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_low_terminal_has_reasons_only_where_something_is_wrong() {
+    let room = |rows| Room {
+        columns: 80,
+        rows: Some(rows),
+    };
+    let all = on(&soaking(), room(60));
+    assert!(all.contains("no call spoke to new"), "{all}");
+    let low = on(&soaking(), room(20));
+    assert!(!low.contains("no call spoke to new"), "{low}");
+    assert!(
+        low.contains("0 of 20 calls"),
+        "blind is always explained: {low}"
     );
 }

@@ -1,0 +1,113 @@
+//! What goes into the engine and what comes out of it.
+
+use super::{Reported, Settings};
+use crate::document::FlawSet;
+use crate::engine::Done;
+use crate::measure::Observation;
+use crate::model::PerBackend;
+use crate::rollout::{Entry, Order, Refusal};
+use crate::split::Split;
+
+/// Names an order whose giver waits for an answer.
+pub type Ticket = u64;
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A tenth of a second went by.
+    Tick {
+        /// What requests and calls told since the last one.
+        observations: &'a [Observation],
+        /// Calls begun and not ended.
+        active: PerBackend<u64>,
+    },
+    /// Somebody asks for something.
+    Order {
+        /// To answer under.
+        ticket: Ticket,
+        /// What, by whom, why.
+        order: Order,
+    },
+    /// Something was reported from outside.
+    Report(Reported),
+    /// The configuration file was read again and is sound.
+    Reload(Box<Settings>),
+    /// The journal has this entry on disk.
+    Recorded {
+        /// Of the entry.
+        sequence: u64,
+    },
+    /// The journal gave this entry up: it is not on disk and will not be.
+    NotRecorded {
+        /// Of the entry.
+        sequence: u64,
+        /// What the disk said.
+        why: String,
+    },
+    /// The latch file is cleared.
+    Unlatched,
+    /// The latch file could not be cleared, and stands.
+    NotUnlatched {
+        /// What the disk said.
+        why: String,
+    },
+    /// Whether everything that was decided is on disk.
+    Durable(bool),
+}
+
+/// Something to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Requests see this from now on.
+    Publish(Split),
+    /// Legacy's own habits changed: these flaws are warnings only.
+    Habits(FlawSet),
+    /// Overwrite the latch file: a restart finds the line on legacy.
+    Latch {
+        /// Why, in one sentence.
+        reason: String,
+    },
+    /// Clear the latch file.
+    Unlatch,
+    /// Append to the journal. A step toward legacy is tried until it succeeds; a
+    /// raise is given up when the disk refuses it.
+    Record(Box<Entry>),
+    /// Forget the pins that only events have made.
+    DropProvisional,
+    /// Answer whoever asked.
+    Reply {
+        /// Who.
+        ticket: Ticket,
+        /// What came of it.
+        result: Result<Done, Refusal>,
+    },
+    /// A rule sent everything to legacy.
+    Reversed {
+        /// Its name.
+        rule: String,
+    },
+    /// Tell people.
+    Say(Notice),
+}
+
+/// Something people should read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Notice {
+    /// How urgent.
+    pub severity: Severity,
+    /// The rule it is about, if it is about one.
+    pub rule: Option<String>,
+    /// One sentence.
+    pub text: String,
+}
+
+/// How urgent a notice is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// For the record.
+    Info,
+    /// Somebody should look.
+    Warning,
+    /// Somebody must look.
+    Critical,
+}

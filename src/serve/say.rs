@@ -1,0 +1,48 @@
+//! What is said in the log about what was decided.
+
+use crate::desk::Reloaded;
+use crate::engine::{Notice, Severity};
+use crate::rollout::{Action, Entry};
+
+/// What the journal is given stands in the log as well: at three in the morning
+/// one reads one of the two. A reversal is said by its own, louder notice.
+pub(super) fn say_entry(entry: &Entry) {
+    // Nor is a file that was read and wished for nothing new.
+    let idle = entry.actor == "file" && entry.before == entry.after && entry.notes.is_empty();
+    if idle || matches!(entry.action, Action::Reverse { .. }) {
+        return;
+    }
+    let reason = Some(entry.reason.as_str()).filter(|reason| !reason.is_empty());
+    tracing::info!(actor = entry.actor, reason, "{}", entry.said());
+}
+
+/// What a reload did, line by line, so that the log alone tells what ran when.
+pub(super) fn say_reloaded(reloaded: &Reloaded, actor: &str) {
+    let Reloaded {
+        changed,
+        refused,
+        needs_restart,
+        ..
+    } = reloaded;
+    if changed.is_empty() && refused.is_empty() && needs_restart.is_empty() {
+        tracing::info!(actor, "Configuration reloaded. Nothing changed.");
+        return;
+    }
+    tracing::info!(actor, "Configuration reloaded.");
+    for line in changed {
+        tracing::info!("Changed: {line}");
+    }
+    for line in needs_restart {
+        tracing::warn!("Needs a restart: {line}");
+    }
+}
+
+/// A notice, as loud as it is urgent.
+pub(super) fn say(notice: &Notice) {
+    let rule = notice.rule.as_deref();
+    match notice.severity {
+        Severity::Info => tracing::info!(rule, "{}", notice.text),
+        Severity::Warning => tracing::warn!(rule, "{}", notice.text),
+        Severity::Critical => tracing::error!(rule, "{}", notice.text),
+    }
+}
