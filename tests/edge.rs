@@ -706,6 +706,26 @@ fn a_parked_connection_answers_again_and_again() {
 }
 
 #[test]
+fn in_a_crowd_connections_are_parked_at_once_and_answer_all_the_same() {
+    // More than may keep their buffers while they are quiet.
+    const CROWD: usize = 300;
+    let (new, _) = recorder(SOUND);
+    let edge = Edge::new(new, new);
+    let mut crowd: Vec<_> = (0..CROWD).map(|_| edge.connect()).collect();
+    let request = post("/ivr", &form("CA1", "t"), "");
+    for stream in &mut crowd {
+        for _ in 0..3 {
+            converse(stream, &request);
+        }
+    }
+    // Many at once: more than hyper answers in one poll.
+    let last = crowd.last_mut().unwrap();
+    last.write_all(request.repeat(50).as_bytes()).unwrap();
+    last.write_all(webhook("CA1", "t").as_bytes()).unwrap();
+    assert_eq!(read_all(last).matches("<Response/>").count(), 51);
+}
+
+#[test]
 fn what_is_refused_is_refused_after_parking_too() {
     let (new, _) = recorder(SOUND);
     let edge = Edge::new(new, new);

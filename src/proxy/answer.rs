@@ -16,6 +16,10 @@ pub(super) const HEAD_MAX: usize = 64 * 1024;
 /// The most headers; more is a failure `malformed`.
 const HEADERS_MAX: usize = 100;
 
+/// Room for this many headers is made in any case: hyper reads the next request of
+/// the connection into the map that this answer leaves, if it is large enough.
+const HEADERS_ROOM: usize = 24;
+
 /// The answer was not HTTP as we understand it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the backend's answer is malformed: {0}")]
@@ -89,7 +93,7 @@ pub(super) fn read(bytes: &Bytes, method: &Method) -> Result<Read, Malformed> {
     let old = parsed.version == Some(0);
     let mut head = Head {
         status,
-        headers: HeaderMap::with_capacity(parsed.headers.len()),
+        headers: HeaderMap::with_capacity(parsed.headers.len().max(HEADERS_ROOM)),
         bytes: length,
         framing: Framing::Close,
         reusable: !old,
