@@ -23,6 +23,7 @@ mod pool;
 mod request;
 mod strict;
 mod upstream;
+mod verdict;
 mod wire;
 
 use std::sync::Arc;

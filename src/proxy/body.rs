@@ -17,9 +17,10 @@ use crate::model::{Backend, Tick};
 use crate::proxy::account::Account;
 use crate::proxy::answer::Decoder;
 use crate::proxy::pool::Link;
-use crate::proxy::request::{Busy, Sentence};
+use crate::proxy::request::Busy;
 use crate::proxy::settings::Upstream;
 use crate::proxy::upstream::INPUT;
+use crate::proxy::verdict::Sentence;
 use crate::proxy::worker::Worker;
 
 /// The body of an answer to a provider.

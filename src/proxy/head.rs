@@ -233,6 +233,11 @@ fn decimal(number: usize, digits: &mut [u8; 20]) -> &[u8] {
     }
 }
 
+/// A header as text, if it is there and is text.
+pub(super) fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use http::Request;

@@ -9,25 +9,24 @@ use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use percent_encoding::percent_decode_str;
 
 use crate::clock;
-use crate::document::{self, Flaw, FlawSet, Judgement};
-use crate::measure::{Cause, Kind, Observation, Outcome};
-use crate::model::{Backend, Protocol, Tick};
+use crate::measure::{Cause, Kind, Observation};
+use crate::model::{Backend, Tick};
 use crate::protocol::{self, CallEvent, EventKind};
 use crate::proxy::Routing;
 use crate::proxy::account::{Account, Webhook};
 use crate::proxy::body::{Answered, Long, Reply};
-use crate::proxy::head::Outgoing;
+use crate::proxy::head::{Outgoing, text};
 use crate::proxy::peer::Peer;
 use crate::proxy::settings::{Route, Settings, Upstream};
 use crate::proxy::strict::{self, Refusal};
 use crate::proxy::upstream::{self, Answer, Body, Failure};
+use crate::proxy::verdict::Verdict;
 use crate::proxy::wire::{Conn, Parking, Trouble};
 use crate::proxy::worker::{Scratch, Worker};
 use crate::split::tenants;
@@ -319,88 +318,6 @@ fn deliver(
     response
 }
 
-/// What an answer is judged by.
-#[derive(Clone, Copy, Debug)]
-struct Verdict<'a> {
-    protocol: Protocol,
-    kind: Kind,
-    recognized: bool,
-    habits: FlawSet,
-    method: &'a Method,
-}
-
-/// What an answer was found to be; to be passed once its last byte was there.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Sentence {
-    outcome: Outcome,
-    judgement: Judgement,
-}
-
-impl Sentence {
-    /// Settles the account with it.
-    pub(super) fn pass(&self, account: &mut Account, at: Tick) {
-        account.settle(self.outcome, self.judgement, at);
-    }
-}
-
-impl Verdict<'_> {
-    /// On an answer; `body` is None where it is longer than any document may be.
-    fn on(&self, status: StatusCode, headers: &HeaderMap, body: Option<&[u8]>) -> Sentence {
-        let judgement = if self.is_document(status, headers) {
-            match body {
-                Some(body) => {
-                    document::judge(self.protocol, text(headers, header::CONTENT_TYPE), body)
-                }
-                None => Judgement {
-                    flaw: Some(Flaw::TooLarge),
-                    ..Judgement::default()
-                },
-            }
-        } else {
-            Judgement::default()
-        };
-        let outcome = if !self.is_success(status) {
-            Outcome::Failed(Cause::Status)
-        } else if judgement.flaw.is_some_and(|flaw| !self.habits.has(flaw)) {
-            Outcome::Failed(Cause::Document)
-        } else {
-            Outcome::Served
-        };
-        Sentence { outcome, judgement }
-    }
-
-    /// Is it a success for this provider? Telnyx takes a document with exactly
-    /// 200; Twilio takes any 2xx and follows a redirect.
-    fn is_success(&self, status: StatusCode) -> bool {
-        match (self.protocol, self.kind) {
-            (Protocol::TelnyxTexml, Kind::Voice) => status == StatusCode::OK,
-            (Protocol::TelnyxTexml, Kind::Event) => status.is_success(),
-            (Protocol::Twilio, _) => status.is_success() || status.is_redirection(),
-        }
-    }
-
-    /// Is there a document to read? Not where nobody waits for one, none came, or
-    /// it is encoded, which we do not undo.
-    fn is_document(&self, status: StatusCode, headers: &HeaderMap) -> bool {
-        self.kind == Kind::Voice
-            && status.is_success()
-            && self.is_success(status)
-            && self.method != Method::HEAD
-            && !headers.contains_key(header::CONTENT_ENCODING)
-    }
-
-    /// Toward Telnyx every success is exactly 200; a voice answer of any other
-    /// status is a failure, and passes unchanged.
-    fn status_for_provider(&self, status: StatusCode) -> StatusCode {
-        let event = self.kind == Kind::Event && self.recognized;
-        if self.protocol == Protocol::TelnyxTexml && event && status.is_success() {
-            StatusCode::OK
-        } else {
-            status
-        }
-    }
-}
-
 /// Collects a body. One that came in one piece, as nearly all do, is not copied.
 async fn collect(mut body: Incoming, max: usize, conn: &Conn) -> Result<Bytes, Refusal> {
     if body.is_end_stream() {
@@ -487,7 +404,7 @@ fn tenant_key<'a>(
         &route.tenant,
         &event.keys,
         |name| head.headers.get(name)?.to_str().ok().map(Cow::Borrowed),
-        |name| query_field(query, name),
+        |name| protocol::form::find(query.as_bytes(), name),
         path,
         event.outbound,
     )
@@ -525,28 +442,6 @@ fn find_route<'a>(routes: &'a [Route], path: &str) -> Result<&'a Route, Refusal>
 fn is_under(path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || prefix.ends_with('/'))
-}
-
-fn query_field<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
-    query.split('&').find_map(|pair| {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (form_decode(key) == name).then(|| form_decode(value))
-    })
-}
-
-fn form_decode(text: &str) -> Cow<'_, str> {
-    if text.contains('+') {
-        let spaced = text.replace('+', " ");
-        return percent_decode_str(&spaced)
-            .decode_utf8_lossy()
-            .into_owned()
-            .into();
-    }
-    percent_decode_str(text).decode_utf8_lossy()
-}
-
-fn text(headers: &HeaderMap, name: http::HeaderName) -> Option<&str> {
-    headers.get(name)?.to_str().ok()
 }
 
 fn refuse(refusal: Refusal) -> Response<Reply> {
@@ -606,62 +501,6 @@ impl Drop for Busy {
 mod tests {
     use super::*;
 
-    fn verdict(protocol: Protocol, kind: Kind) -> Verdict<'static> {
-        Verdict {
-            protocol,
-            kind,
-            recognized: true,
-            habits: FlawSet::NONE,
-            method: &Method::POST,
-        }
-    }
-
-    #[test]
-    fn each_provider_has_its_own_idea_of_success() {
-        use Outcome::{Failed, Served};
-        use Protocol::{TelnyxTexml, Twilio};
-        let failed = Failed(Cause::Status);
-        for (protocol, kind, status, outcome, passed_on) in [
-            (TelnyxTexml, Kind::Voice, 200, Served, 200),
-            (TelnyxTexml, Kind::Voice, 201, failed, 201),
-            (TelnyxTexml, Kind::Voice, 302, failed, 302),
-            (TelnyxTexml, Kind::Voice, 500, failed, 500),
-            (TelnyxTexml, Kind::Event, 204, Served, 200),
-            (TelnyxTexml, Kind::Event, 404, failed, 404),
-            (Twilio, Kind::Voice, 201, Served, 201),
-            (Twilio, Kind::Voice, 302, Served, 302),
-            (Twilio, Kind::Voice, 404, failed, 404),
-            (Twilio, Kind::Event, 204, Served, 204),
-        ] {
-            let verdict = verdict(protocol, kind);
-            let status = StatusCode::from_u16(status).unwrap();
-            let sentence = verdict.on(status, &HeaderMap::new(), Some(b"<Response/>"));
-            assert_eq!(sentence.outcome, outcome, "{protocol:?} {kind:?} {status}");
-            assert_eq!(verdict.status_for_provider(status), passed_on);
-        }
-    }
-
-    #[test]
-    fn too_long_a_document_fails_a_voice_webhook_and_no_event() {
-        for (kind, outcome) in [
-            (Kind::Voice, Outcome::Failed(Cause::Document)),
-            (Kind::Event, Outcome::Served),
-        ] {
-            let sentence =
-                verdict(Protocol::Twilio, kind).on(StatusCode::OK, &HeaderMap::new(), None);
-            assert_eq!(sentence.outcome, outcome, "{kind:?}");
-        }
-    }
-
-    #[test]
-    fn a_habit_of_legacy_is_noted_but_not_held_against_anybody() {
-        let mut verdict = verdict(Protocol::Twilio, Kind::Voice);
-        verdict.habits = FlawSet::NONE.with(Flaw::TooLarge);
-        let sentence = verdict.on(StatusCode::OK, &HeaderMap::new(), None);
-        assert_eq!(sentence.outcome, Outcome::Served);
-        assert_eq!(sentence.judgement.flaw, Some(Flaw::TooLarge));
-    }
-
     #[test]
     fn a_route_takes_its_path_and_what_is_below() {
         for (path, prefix, under) in [
@@ -674,13 +513,5 @@ mod tests {
         ] {
             assert_eq!(is_under(path, prefix), under, "{path} {prefix}");
         }
-    }
-
-    #[test]
-    fn query_fields_are_decoded_as_forms_are() {
-        let query = "a=1&t=%2B1+2&t=x&empty";
-        assert_eq!(query_field(query, "t").as_deref(), Some("+1 2"));
-        assert_eq!(query_field(query, "empty").as_deref(), Some(""));
-        assert_eq!(query_field(query, "b"), None);
     }
 }
