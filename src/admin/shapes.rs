@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::desk;
 use crate::document::Flaw;
 use crate::engine;
-use crate::model::Wall;
+use crate::model::{Percentage, Wall};
 use crate::rollout::List;
 use crate::rules::{Action, Priority, Unit};
 
@@ -24,6 +24,8 @@ pub struct Status {
     /// The share of new asked for, 0 to 100.
     #[serde(serialize_with = "plainly")]
     pub percentage: f64,
+    /// While latched: the percentage before, the most that a resume may name.
+    pub former_percentage: Option<f64>,
     /// Is the split switched on?
     pub enabled: bool,
     /// All new calls to legacy until a person clears it.
@@ -197,6 +199,7 @@ impl From<&engine::Status> for Status {
             phase: status.phase.name().to_owned(),
             phase_since: rfc3339(status.phase_since),
             percentage: status.percentage.as_f64(),
+            former_percentage: status.former.map(Percentage::as_f64),
             enabled: status.enabled,
             latched: status.latched,
             because: status.because.clone(),

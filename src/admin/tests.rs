@@ -532,7 +532,8 @@ async fn the_names_in_the_status_are_a_contract() {
     });
     let expected = json!({
         "phase": "rolled-back", "phase_since": "1970-01-01T00:00:00Z", "percentage": 25,
-        "enabled": false, "latched": true, "because": null, "durable": false, "generation": 7,
+        "enabled": false, "latched": true, "because": null, "durable": false, "former_percentage": null,
+            "generation": 7,
         "backends": { "legacy": backend, "new": backend },
         "rules": [{
             "name": "errors-10-5m", "measure": "error_rate", "unit": "share",

@@ -19,6 +19,8 @@ pub struct Status {
     pub phase_since: Wall,
     /// The share of new asked for.
     pub percentage: Percentage,
+    /// While latched: what ran before, the most that a resume may go back to.
+    pub former: Option<Percentage>,
     /// Is the split switched on?
     pub enabled: bool,
     /// All new calls to legacy until a person clears it.
@@ -153,6 +155,10 @@ pub(super) fn build(engine: &mut Engine, now: Tick, wall: Wall) -> Status {
         phase: rollout.phase(),
         phase_since: rollout.phase_since(),
         percentage: rollout.percentage(),
+        former: rollout
+            .former()
+            .filter(|_| rollout.latched())
+            .map(|former| former.percentage),
         enabled: rollout.enabled(),
         latched: engine.split.latched,
         because: rollout.because().map(str::to_owned),

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -82,15 +82,16 @@ async fn answer(
     let body = collect(body, settings.limits.body, conn).await?;
 
     let arrived = conn.arrived.get();
-    let event = protocol::recognize(
-        route.protocol,
-        &protocol::Head {
-            query,
-            content_type: text(&head.headers, header::CONTENT_TYPE),
-            encoded: head.headers.contains_key(header::CONTENT_ENCODING),
-        },
-        &body,
-    );
+    let said = protocol::Head {
+        query,
+        content_type: text(&head.headers, header::CONTENT_TYPE),
+        encoded: head.headers.contains_key(header::CONTENT_ENCODING),
+    };
+    // No provider uses another method; what does is passed on and is no call's.
+    let event = match head.method {
+        Method::GET | Method::POST => protocol::recognize(route.protocol, &said, &body),
+        _ => None,
+    };
     let key = event
         .as_ref()
         .and_then(|event| tenant_key(event, route, head, path, query));

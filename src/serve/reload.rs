@@ -14,7 +14,7 @@ use crate::desk::{Reload, Reloaded};
 use crate::engine::Event;
 use crate::proxy::Routing;
 use crate::split::tenants::tenant;
-use crate::split::{Split, Subject, Tenant};
+use crate::split::{Because, By, Split, Subject, Tenant};
 use crate::table::{Table, View};
 
 /// Takes the file as it was read, or says what it would change.
@@ -167,9 +167,18 @@ fn tenant_explained(key: &str, routing: &Routing) -> Value {
         call: "",
         caller: None,
     });
+    // Where each call or caller is hashed for itself, a tenant alone decides nothing
+    // unless a flag or a list does.
+    let apart = match (routing.split.scheme.by, told.placement.because) {
+        (By::Call, Because::Hashed | Because::Unplaced) => Some("hashed for each call"),
+        (By::Caller, Because::Hashed | Because::Unplaced) => Some("hashed for each caller"),
+        _ => None,
+    };
+    let asked = told.steps.len() - if apart.is_some() { 1 } else { 0 };
     let steps: Vec<_> = told
         .steps
         .iter()
+        .take(asked)
         .map(|step| json!({ "asked": step.asked.question(), "answer": step.yes }))
         .collect();
     json!({
@@ -178,9 +187,12 @@ fn tenant_explained(key: &str, routing: &Routing) -> Value {
             Tenant::Unlisted => "unlisted",
             Tenant::Missing => "none",
         },
-        "backend": told.placement.backend.name(),
-        "because": told.placement.because.name(),
-        "bucket": told.bucket.map(|bucket| json!({ "number": bucket.number, "of": bucket.of })),
+        "backend": apart.is_none().then(|| told.placement.backend.name()),
+        "because": apart.unwrap_or_else(|| told.placement.because.name()),
+        "bucket": told
+            .bucket
+            .filter(|_| apart.is_none())
+            .map(|bucket| json!({ "number": bucket.number, "of": bucket.of })),
         "percentage": routing.split.percentage.as_f64(),
         "generation": routing.split.generation,
         "steps": steps,

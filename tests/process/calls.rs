@@ -60,6 +60,41 @@ fn explain_says_where_a_tenants_next_call_goes_and_why() {
     );
 }
 
+/// A monitor's PUT that a backend answered with 501 once counted against it.
+#[test]
+fn only_get_and_post_are_webhooks_of_a_call() {
+    let lab = Lab::started(|_| {});
+    let target = "/ivr/welcome?CallSid=v3:monitor&To=%2B13125550100";
+    for method in ["PUT", "DELETE", "OPTIONS"] {
+        http::ask(lab.webhooks(), method, target, &[], "").expect("an answer");
+    }
+    lab.until("they are passed on and counted as no voice", || {
+        lab.metric("switchback_placements_total{backend=\"legacy\",because=\"unrecognized\"}")
+            == Some(3.0)
+    });
+    assert_eq!(lab.status()["backends"]["legacy"]["webhooks"], 0);
+    assert_eq!(lab.cli(&["explain", "--call", "v3:monitor"]).code, 1);
+}
+
+/// It once hashed an empty call id and named a backend.
+#[test]
+fn explain_names_no_backend_for_a_tenant_whose_calls_are_drawn_one_by_one() {
+    let lab = Lab::started(|file| file.scheme = "by = \"call\"\nhash = \"java31\"");
+    let tell = || -> serde_json::Value {
+        let said = lab.order(&["explain", "--tenant", NEAR, "-o", "json"]);
+        serde_json::from_str(&said.out).unwrap()
+    };
+    let told = tell();
+    assert_eq!(told["backend"], serde_json::Value::Null);
+    assert_eq!(told["because"], "hashed for each call");
+    lab.order(&["tenant", "disable", NEAR, "--reason", "a complaint"]);
+    assert_eq!(
+        tell()["backend"],
+        "legacy",
+        "a list decides for all its calls"
+    );
+}
+
 #[test]
 fn a_twilio_call_is_known_by_its_query() {
     let lab = Lab::started(|file| file.protocol = "twilio");

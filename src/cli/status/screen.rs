@@ -113,6 +113,10 @@ fn head(status: &Status, lines: &mut Vec<String>) {
         (true, _) | (_, true) => format!("{} % to new", status.percentage),
     };
     lines.extend(beside("percentage", &percentage, BOLD));
+    if let Some(former) = status.former_percentage.filter(|former| *former > 0.0) {
+        let text = format!("at 0 %, or with --percentage up to {former}");
+        lines.extend(beside("resume", &text, Style::new()));
+    }
     if !status.durable {
         let text = "not everything that was decided is on disk; raises are refused";
         lines.extend(beside("disk", text, RED));
