@@ -8,6 +8,7 @@
 pub mod course;
 pub mod markup;
 pub mod scan;
+pub mod seen;
 pub mod texml;
 
 use crate::model::Protocol;

@@ -143,6 +143,7 @@ async fn answer(
                 recognized: event.is_some(),
                 habits: routing.habits,
                 method: &head.method,
+                seen: &worker.seen,
             };
             deliver(&errand, delivery, &verdict, account, deadline)
         }

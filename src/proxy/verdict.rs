@@ -1,8 +1,11 @@
 //! What a backend's answer is worth: to the provider who waits, and in the count.
 
+use std::cell::RefCell;
+
 use http::{HeaderMap, Method, StatusCode, header};
 
-use crate::document::{self, Flaw, FlawSet, Judgement};
+use crate::document::seen::Seen;
+use crate::document::{Flaw, FlawSet, Judgement};
 use crate::measure::{Cause, Kind, Outcome};
 use crate::model::{Protocol, Tick};
 use crate::proxy::account::Account;
@@ -16,6 +19,8 @@ pub(super) struct Verdict<'a> {
     pub(super) recognized: bool,
     pub(super) habits: FlawSet,
     pub(super) method: &'a Method,
+    /// Documents judged before.
+    pub(super) seen: &'a RefCell<Seen>,
 }
 
 /// What an answer was found to be; to be passed once its last byte was there.
@@ -42,9 +47,11 @@ impl Verdict<'_> {
     ) -> Sentence {
         let judgement = if self.is_document(status, headers) {
             match body {
-                Some(body) => {
-                    document::judge(self.protocol, text(headers, header::CONTENT_TYPE), body)
-                }
+                Some(body) => self.seen.borrow_mut().judge(
+                    self.protocol,
+                    text(headers, header::CONTENT_TYPE),
+                    body,
+                ),
                 None => Judgement {
                     flaw: Some(Flaw::TooLarge),
                     ..Judgement::default()
@@ -106,6 +113,7 @@ mod tests {
             recognized: true,
             habits: FlawSet::NONE,
             method: &Method::POST,
+            seen: Box::leak(Box::new(RefCell::new(Seen::new(0)))),
         }
     }
 

@@ -28,6 +28,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use crate::clock;
+use crate::document::seen::Seen;
 use crate::measure::Observation;
 use crate::model::PerBackend;
 use crate::proxy::pool::Pool;
@@ -104,6 +105,8 @@ pub(super) struct Worker {
     index: usize,
     http: http1::Builder,
     scratches: RefCell<Vec<Scratch>>,
+    /// Documents it has judged before.
+    pub(super) seen: RefCell<Seen>,
     connections: RefCell<HashMap<u64, Rc<Conn>>>,
     /// Those that are not parked.
     active: RefCell<HashMap<u64, Rc<Conn>>>,
@@ -139,6 +142,7 @@ impl Worker {
             index,
             http,
             scratches: RefCell::default(),
+            seen: RefCell::new(Seen::new(rand::random())),
             connections: RefCell::default(),
             active: RefCell::default(),
             accepted: Cell::new(0),
