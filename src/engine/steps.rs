@@ -6,6 +6,7 @@ use super::{Effect, Engine, Pending, Refusal, RefusalKind, Ticket, Verification}
 use crate::engine::{Done, Notice, RECORD_LATE, Severity, UNRECORDED};
 use crate::model::{Tick, Wall};
 use crate::rollout::{Action, Entry, Order};
+use crate::rules;
 
 impl Engine {
     /// An operator's (or a hold rule's) order.
@@ -84,7 +85,7 @@ impl Engine {
             at,
             new_calls_on_new: 0,
             live_on_new: self.active.new,
-            measures_normal: false,
+            measures_normal: self.tripped(rules::Action::Reverse).is_none(),
         });
     }
 

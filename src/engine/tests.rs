@@ -381,6 +381,15 @@ fn a_refused_order_changes_nothing_and_says_what_helps() {
     assert_eq!(bench.engine.rollout, before);
 }
 
+/// It once said that a reversing row still trips, until the next look.
+#[test]
+fn a_rollback_of_a_healthy_rollout_finds_the_measures_normal_at_once() {
+    let mut bench = Bench::at(50, vec![errors_10()]);
+    bench.give(TOTAL);
+    let status = bench.engine.status(bench.now, bench.wall);
+    assert!(status.verification.unwrap().measures_normal);
+}
+
 /// `set 12.5` under java31 was taken once, and placed by 12 %.
 #[test]
 fn under_java31_a_fraction_of_a_percent_is_refused_by_every_order() {
