@@ -5,7 +5,7 @@ use super::Config;
 use super::problem::Problem;
 use super::text::Span;
 use crate::model::Percentage;
-use crate::rules::blind::{calls_needed, has_early};
+use crate::rules::blind::{calls_needed, sees};
 use crate::rules::{Action, Rule};
 
 impl Config {
@@ -34,16 +34,13 @@ impl Config {
 }
 
 fn blind(rule: &Rule, calls_per_minute: f64, share: Percentage) -> Option<(String, String)> {
-    let need = f64::from(calls_needed(rule));
-    if has_early(rule) || need == 0.0 {
-        return None;
-    }
-    let minutes = rule.over.as_secs_f64() / 60.0;
     let part = share.as_f64() / 100.0;
-    let seen = part * calls_per_minute.max(0.0) * minutes;
-    if seen >= need {
+    if sees(rule, part * calls_per_minute) {
         return None;
     }
+    let need = f64::from(calls_needed(rule));
+    let minutes = rule.over.as_secs_f64() / 60.0;
+    let seen = part * calls_per_minute * minutes;
     let message = format!(
         "`{}` is blind: at {share} of {calls_per_minute} calls a minute new gets about {:.1} calls in {}, \
          and the row needs {need}",

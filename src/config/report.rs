@@ -5,7 +5,6 @@
 //! telephone numbers, are named but not shown.
 
 use std::fmt;
-use std::io::IsTerminal;
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -188,12 +187,6 @@ impl Report {
             group = group.element(Mark::HELP.message(help.as_str()));
         }
         vec![group]
-    }
-
-    /// Should standard error be coloured: it is a terminal and `NO_COLOR` is unset.
-    pub fn colour_wanted() -> bool {
-        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        !refused && std::io::stderr().is_terminal()
     }
 }
 

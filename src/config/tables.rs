@@ -20,10 +20,6 @@ const LATER: [&str; 5] = [
 /// Channels that notices will go to.
 const CHANNELS: [&str; 5] = ["slack", "pagerduty", "email", "sms", "webhook"];
 
-/// Mean calls to a false alarm, where a row does not say.
-const FALSE_ALARM: f64 = 100_000.0;
-/// Distinct failed calls a reversing rate needs, where a row does not say.
-const FAILED_MIN: u32 = 8;
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// One row as far as it could be read.
@@ -298,8 +294,10 @@ fn failed_min(
         value.refuse("means something only for rates", "remove the line");
         return None;
     }
-    let reverses = action == Some(Action::Reverse);
-    Some(said.unwrap_or(if rate && reverses { FAILED_MIN } else { 0 }))
+    let usual = measure.zip(action).map_or(0, |(measure, action)| {
+        Rule::default_failed_min(measure, action)
+    });
+    Some(said.unwrap_or(usual))
 }
 
 /// None: wrong. Some(None): switched off.
@@ -314,9 +312,7 @@ fn early(
         (Some(measure), Some(side)) => measure.can_be_early(side),
         _ => true,
     };
-    let usual = Some(Early {
-        false_alarm: FALSE_ALARM,
-    });
+    let usual = Some(Early::default());
     let Some(value) = section.get("early") else {
         let on = can && action == Some(Action::Reverse);
         return Some(if on { usual } else { None });

@@ -1,7 +1,7 @@
 //! A row that can never be sure at the traffic there is protects nobody, and an
 //! operator must hear it before the stage begins.
 
-use super::{Measure, Rule, Unit, words};
+use super::{Rule, Unit};
 
 /// Distinct calls the row must see in its span before it can trip.
 pub fn calls_needed(rule: &Rule) -> u32 {
@@ -20,19 +20,9 @@ pub fn has_early(rule: &Rule) -> bool {
     rule.early.is_some() && rule.can_be_early() && !nothing_worse
 }
 
-/// Why a row would be blind at so many calls a minute on new; None if it sees.
-pub fn blind_at(rule: &Rule, calls_per_minute: f64) -> Option<String> {
-    let needed = calls_needed(rule);
+/// Can the row come to a verdict where so many calls a minute reach new? One that
+/// cannot is blind.
+pub fn sees(rule: &Rule, calls_per_minute: f64) -> bool {
     let expected = calls_per_minute * rule.over.as_secs_f64() / 60.0;
-    if has_early(rule) || expected >= f64::from(needed) {
-        return None;
-    }
-    Some(format!(
-        "blind: at {} calls a minute about {} reach new in {}, and the row needs {}; \
-         lengthen `over`, lower `calls_min`, or wait for a higher percentage",
-        words::amount(Measure::ConcurrentCalls, calls_per_minute),
-        words::many(expected.floor().max(0.0) as u64, "call"),
-        words::span(rule.over),
-        needed,
-    ))
+    has_early(rule) || expected >= f64::from(calls_needed(rule))
 }
