@@ -17,7 +17,7 @@ use std::time::Duration;
 use crate::document::Does;
 use crate::measure::Voice;
 use crate::model::{Backend, TenantKey, Tick};
-use crate::protocol::{CallEvent, EventKind};
+use crate::protocol::{CallEvent, EventKind, Facts};
 use crate::split::{Because, Placement, Split, Subject, Tenant};
 
 /// A call that ended is remembered so long, for the recordings and reports that
@@ -81,7 +81,7 @@ pub fn first(
                 call: None,
             };
         }
-        EventKind::Progress { .. } => flags = flags.with(Flags::PROVISIONAL),
+        EventKind::Progress => flags = flags.with(Flags::PROVISIONAL),
         EventKind::Start | EventKind::Step => {}
     }
     let mut call = Call::placed(placement, flags, split.generation, now);
@@ -94,7 +94,7 @@ pub fn first(
         }
         None => call.tenant = tenant_key(subject),
     }
-    call.step(event.kind, subject, now);
+    call.step(event.facts, subject, now);
     First {
         placement,
         call: Some(call),
@@ -147,10 +147,10 @@ impl Call {
     }
 
     /// Another webhook of the call came.
-    pub fn step(&mut self, kind: EventKind, subject: &Subject<'_>, now: Tick) {
+    pub fn step(&mut self, facts: Facts, subject: &Subject<'_>, now: Tick) {
         let now = Moment::from(now);
         self.seen = self.seen.max(now);
-        if kind == (EventKind::Progress { answered: true }) && self.answered == Moment::NEVER {
+        if facts.answered && self.answered == Moment::NEVER {
             self.answered = now;
         }
         if self.tenant == TenantKey::NONE {

@@ -335,6 +335,8 @@ fn assemble(
             unlisted: draft.unlisted,
             limits: draft.limits,
             short: draft.short?.value,
+            addresses: None,
+            token_secret: None,
         },
         tenants,
         scheme,

@@ -5,11 +5,14 @@
 //! the call with an error the caller hears, though the status was 200; so every
 //! answer to a voice webhook is read here before it counts as good.
 
+pub mod address;
 pub mod course;
 pub mod markup;
+pub mod rewrite;
 pub mod scan;
 pub mod seen;
 pub mod texml;
+pub mod vapi_reply;
 
 use crate::model::Protocol;
 
@@ -30,17 +33,30 @@ pub enum Flaw {
     TooLarge,
     /// White space before the XML declaration (Twilio's error 12100).
     LeadingSpace,
+    /// Not the JSON that was asked for.
+    NotJson,
+    /// An `error` inside an answer whose status says that all is well.
+    SaysError,
+    /// Nothing in it of what was asked for: no assistant, no destination, no result
+    /// for a tool call.
+    NoResult,
+    /// A result for a tool call that nobody made, or of a kind the provider ignores.
+    BadResult,
 }
 
 impl Flaw {
     /// Every flaw.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 10] = [
         Self::Empty,
         Self::NotWellFormed,
         Self::WrongRoot,
         Self::Html,
         Self::TooLarge,
         Self::LeadingSpace,
+        Self::NotJson,
+        Self::SaysError,
+        Self::NoResult,
+        Self::BadResult,
     ];
 
     /// The word for it in logs and metrics.
@@ -52,6 +68,10 @@ impl Flaw {
             Self::Html => "html",
             Self::TooLarge => "too-large",
             Self::LeadingSpace => "leading-space",
+            Self::NotJson => "not-json",
+            Self::SaysError => "says-error",
+            Self::NoResult => "no-result",
+            Self::BadResult => "bad-result",
         }
     }
 }
@@ -59,7 +79,7 @@ impl Flaw {
 /// A set of flaws: those that legacy's own answers show so often that they are
 /// only a warning, for both backends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FlawSet(u8);
+pub struct FlawSet(u16);
 
 impl FlawSet {
     /// No flaw.

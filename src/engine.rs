@@ -239,7 +239,12 @@ impl Engine {
                 }
             }
             Observation::Ended(_) => self.ends_seen += 1,
-            Observation::Placed(_) | Observation::Answered(_) | Observation::Refused { .. } => {}
+            Observation::Placed(_)
+            | Observation::Answered(_)
+            | Observation::Checked(_)
+            | Observation::Connected { .. }
+            | Observation::Stream { .. }
+            | Observation::Refused { .. } => {}
         }
     }
 

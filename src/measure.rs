@@ -26,6 +26,22 @@ pub enum Observation {
     Placed(Placed),
     /// A call is over.
     Ended(Ended),
+    /// A webhook's signature was looked at.
+    Checked(Checked),
+    /// A connection to a backend was opened: one round trip, as the network takes it.
+    Connected {
+        /// To whom.
+        backend: Backend,
+        /// How long it took, in microseconds.
+        took_us: u32,
+    },
+    /// A websocket was opened, or not, or ended.
+    Stream {
+        /// To whom.
+        backend: Backend,
+        /// What became of it.
+        what: Streamed,
+    },
     /// A request was refused at the edge, or never belonged to a call.
     Refused {
         /// Status sent to the client.
@@ -59,6 +75,14 @@ pub struct Answered {
     /// `speech_recognition_rate`: this webhook carried a speech result, good or
     /// empty.
     pub speech: Option<bool>,
+    /// The caller's choice from the first menu of the call: one key.
+    pub choice: Option<u8>,
+    /// Time the backend says its data took (`Server-Timing: db;dur=…`), in
+    /// microseconds.
+    pub data_us: Option<u32>,
+    /// False: it is not known to be genuine where it should be, so it is no evidence
+    /// and counts in no window.
+    pub counts: bool,
     /// Routing generation under which the call was placed; 0 if unknown.
     pub generation: u64,
     /// The call, if the webhook names one; for the access log.
@@ -195,6 +219,58 @@ pub struct Voice {
     pub previous_failed: Option<Tick>,
 }
 
+/// A webhook's signature was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// When.
+    pub at: Tick,
+    /// The route's number.
+    pub route: u16,
+    /// What was found.
+    pub found: Found,
+    /// It was answered 403 and went no further.
+    pub refused: bool,
+}
+
+/// Whether a webhook is genuine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Found {
+    /// Signed by the provider.
+    Verified,
+    /// Signed by the provider, and seen before with the very same signature.
+    Replayed,
+    /// Not signed at all.
+    Absent,
+    /// Signed, but not by the provider, or not this, or too long ago.
+    Rejected,
+}
+
+impl Found {
+    /// Every finding, for metrics that exist from the start.
+    pub const ALL: [Self; 4] = [Self::Verified, Self::Replayed, Self::Absent, Self::Rejected];
+
+    /// The word for it in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Verified => "verified",
+            Self::Replayed => "replayed",
+            Self::Absent => "absent",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
+/// What became of a websocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Streamed {
+    /// The backend took it.
+    Opened,
+    /// The backend did not take it, or nobody could be asked.
+    Refused,
+    /// It is over; it was open before.
+    Closed,
+}
+
 /// A request found its backend.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Placed {
@@ -233,6 +309,9 @@ pub struct Ended {
     pub generation: u64,
     /// Counts in end measures: an inbound root leg, not a child.
     pub counts: bool,
+    /// It failed by the application's doing, however it ended: the platform says so,
+    /// or a caller waited for an answer that did not come or was not sound.
+    pub failed: bool,
 }
 
 /// How a call ended.
@@ -244,8 +323,12 @@ pub enum CallEnd {
     Abandoned,
     /// The caller hung up within `short`; left out of the abandonment rate.
     Short,
-    /// The platform reported a failed call.
+    /// The caller was handed over to somebody else, as the application wanted.
+    Transferred,
+    /// The platform reported a failed call, and it was the application's doing.
     Failed,
+    /// It failed by the doing of the platform or its carriers.
+    ProviderFailed,
     /// Over, but the protocol cannot tell who hung up.
     Unknown,
     /// No end was ever seen; given up after four idle hours.
@@ -254,11 +337,13 @@ pub enum CallEnd {
 
 impl CallEnd {
     /// Every end, for metrics that exist from the start.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Served,
+        Self::Transferred,
         Self::Abandoned,
         Self::Short,
         Self::Failed,
+        Self::ProviderFailed,
         Self::Unknown,
         Self::Expired,
     ];
@@ -269,7 +354,9 @@ impl CallEnd {
             Self::Served => "served",
             Self::Abandoned => "abandoned",
             Self::Short => "short",
+            Self::Transferred => "transferred",
             Self::Failed => "failed",
+            Self::ProviderFailed => "failed-provider",
             Self::Unknown => "unknown",
             Self::Expired => "expired",
         }

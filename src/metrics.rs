@@ -55,10 +55,11 @@ const RESCUE_RESULTS: [&str; 2] = ["served", "failed"];
 
 /// Reasons of a placement, in the order of the enum, so that one is found by its
 /// position.
-const BECAUSE: [(Because, &str); 13] = [
+const BECAUSE: [(Because, &str); 14] = [
     (Because::Pinned, "pinned"),
     (Because::Inherited, "inherited"),
     (Because::Claimed, "claimed"),
+    (Because::Token, "token"),
     (Because::Latched, "latched"),
     (Because::Off, "off"),
     (Because::Disabled, "disabled"),
@@ -210,6 +211,9 @@ impl Metrics {
             Observation::Ended(ended) => {
                 self.sides[ended.backend].ends[ended.end as usize].increment(1);
             }
+            Observation::Checked(_)
+            | Observation::Connected { .. }
+            | Observation::Stream { .. } => {}
             Observation::Refused { status } => {
                 let known = STATUSES.iter().position(|known| known == status);
                 self.refused[known.unwrap_or(STATUSES.len())].increment(1);

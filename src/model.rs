@@ -144,18 +144,30 @@ impl fmt::Display for Percentage {
 pub enum Protocol {
     /// Telnyx TeXML: forms in, TeXML documents out.
     TelnyxTexml,
+    /// Telnyx Call Control: JSON events in, nothing out but a status; the
+    /// application acts by commands of its own.
+    TelnyxCallControl,
+    /// Vapi server messages: JSON in, JSON out where the message asks for it.
+    Vapi,
     /// Twilio TwiML: forms in, TwiML documents out.
     Twilio,
 }
 
 impl Protocol {
     /// Every protocol this version speaks.
-    pub const ALL: [Self; 2] = [Self::TelnyxTexml, Self::Twilio];
+    pub const ALL: [Self; 4] = [
+        Self::TelnyxTexml,
+        Self::TelnyxCallControl,
+        Self::Vapi,
+        Self::Twilio,
+    ];
 
     /// The word for it in configuration and metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::TelnyxTexml => "telnyx-texml",
+            Self::TelnyxCallControl => "telnyx-call-control",
+            Self::Vapi => "vapi",
             Self::Twilio => "twilio",
         }
     }

@@ -85,8 +85,8 @@ pub enum Tenant<'a> {
 pub struct Subject<'a> {
     /// Whose call.
     pub tenant: Tenant<'a>,
-    /// The provider's call id.
-    pub call: &'a str,
+    /// The provider's call id, if the webhook names a call.
+    pub call: Option<&'a str>,
     /// The caller's number in E.164, if the webhook tells.
     pub caller: Option<&'a str>,
 }
@@ -109,6 +109,8 @@ pub enum Because {
     Inherited,
     /// The backend started the call itself.
     Claimed,
+    /// A signed token in the URL names the backend.
+    Token,
     /// A reversal or total rollback is in force.
     Latched,
     /// The split is switched off.

@@ -104,7 +104,10 @@ impl Table {
         split: &Split,
         now: Tick,
     ) -> Seat {
-        let key = self.key(&event.call);
+        let Some(call) = event.call.as_deref() else {
+            return Seat::passing(split.place(subject), split.generation);
+        };
+        let key = self.key(call);
         loop {
             if let Some(seat) = self.known(key, event, subject, now) {
                 return seat;
@@ -187,7 +190,7 @@ impl Table {
     pub fn finish(&self, event: &CallEvent<'_>, last: &Final, now: Tick) -> Option<Ended> {
         let end =
             |id: &str| self.update(self.key(id), now, |_, call| call.end(last, self.short, now));
-        end(&event.call).or_else(|| end(event.alias.as_deref()?))?
+        end(event.call.as_deref()?).or_else(|| end(event.alias.as_deref()?))?
     }
 
     /// Gives up what was silent for four hours, forgets what ended half an hour
@@ -294,7 +297,7 @@ impl Table {
         now: Tick,
     ) -> Option<Seat> {
         self.update(key, now, |key, call| {
-            call.step(event.kind, subject, now);
+            call.step(event.facts, subject, now);
             Seat::known(key, call, waits(event.kind))
         })
     }

@@ -16,7 +16,7 @@ use socket2::SockRef;
 use switchback::document::FlawSet;
 use switchback::measure::{Answered, Cause, Observation, Outcome, Placed};
 use switchback::model::{Backend, PerBackend, Percentage, Protocol};
-use switchback::proxy::settings::{HostHeader, Limits, Route, Settings, Upstream};
+use switchback::proxy::settings::{Affinity, HostHeader, Limits, Route, Settings, Upstream};
 use switchback::proxy::worker::{self, Drain};
 use switchback::proxy::{Routing, Shared, listener};
 use switchback::split::tenants::{Source, Unlisted};
@@ -58,11 +58,15 @@ impl Edge {
                 sources: Vec::new(),
                 served: Vec::new(),
                 timeout: Duration::from_secs(5),
+                verify: None,
+                affinity: Affinity::Memory,
             }],
             directory: None,
             unlisted: Unlisted::Key,
             limits: Limits::default(),
             short: Duration::from_secs(5),
+            addresses: None,
+            token_secret: None,
         };
         change(&mut settings);
         let routing = Routing {
@@ -190,6 +194,8 @@ fn upstream(at: SocketAddr) -> Upstream {
         port: at.port(),
         authority: at.to_string(),
         host_header: HostHeader::Public,
+        names: Vec::new(),
+        claim: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{AFTER_END, Call, Flags, IDLE, Moment};
-use crate::measure::{CallEnd, Ended};
+use crate::measure::{CallEnd, Ended, Fault};
 use crate::model::Tick;
 use crate::protocol::{Final, FinalStatus, HungUp};
 
@@ -57,12 +57,15 @@ impl Call {
             duration_s,
             generation: self.generation(),
             counts: !self.flags.has(Flags::OUTBOUND),
+            failed: false,
         })
     }
 
     fn how(&self, last: &Final, short: Duration) -> CallEnd {
         match (last.status, self.person_hung_up(last)) {
-            (FinalStatus::Failed, _) => CallEnd::Failed,
+            (FinalStatus::Failed(Fault::Backend), _) => CallEnd::Failed,
+            (FinalStatus::Failed(Fault::Provider | Fault::Internal), _) => CallEnd::ProviderFailed,
+            (FinalStatus::Transferred, _) => CallEnd::Transferred,
             // Busy or no answer is an outcome: nobody was there to be served, and
             // nobody hung up on us.
             (FinalStatus::NotReached, _) => CallEnd::Unknown,

@@ -1,14 +1,14 @@
 use super::*;
-use crate::measure::CallEnd;
+use crate::measure::{CallEnd, Fault};
 use crate::model::Percentage;
-use crate::protocol::{Final, FinalStatus, HungUp, Keys};
+use crate::protocol::{Final, FinalStatus, HungUp};
 use crate::split::{By, Hash, Scheme};
 
 const SHORT: Duration = Duration::from_secs(5);
 const NOW: Tick = Tick::from_secs(10_000);
 const SUBJECT: Subject<'_> = Subject {
     tenant: Tenant::Known("clinic"),
-    call: "CA1",
+    call: Some("CA1"),
     caller: None,
 };
 
@@ -35,16 +35,7 @@ fn latched(generation: u64) -> Split {
 }
 
 fn event(kind: EventKind) -> CallEvent<'static> {
-    CallEvent {
-        call: "CA1".into(),
-        alias: None,
-        parent: None,
-        keys: Keys::default(),
-        kind,
-        outbound: false,
-        speech: None,
-        ambiguous: false,
-    }
+    CallEvent::new(Some("CA1".into()), kind)
 }
 
 fn after(secs: u64) -> Tick {
@@ -62,10 +53,17 @@ fn over(status: FinalStatus, by: Option<HungUp>, duration_s: Option<u32>) -> Fin
         status,
         by,
         duration_s,
+        report_follows: false,
     }
 }
 
-const RINGS: EventKind = EventKind::Progress { answered: false };
+const RINGS: EventKind = EventKind::Progress;
+const ANSWERED: Facts = Facts {
+    answered: true,
+    connected: false,
+    speech: None,
+    choice: None,
+};
 const SERVES: Does = Does {
     serves: true,
     ends: false,
@@ -139,7 +137,7 @@ fn a_leg_follows_its_call_even_while_latched() {
 fn a_pin_made_by_an_event_is_provisional_until_a_voice_webhook_leaves() {
     let mut ringing = call(RINGS);
     assert!(ringing.flags().has(Flags::PROVISIONAL));
-    ringing.step(EventKind::Start, &SUBJECT, after(1));
+    ringing.step(Facts::default(), &SUBJECT, after(1));
     assert!(ringing.flags().has(Flags::PROVISIONAL), "not sent yet");
     assert_eq!(ringing.start(&SUBJECT, &split(1, 100.0)), None);
     assert!(!ringing.flags().has(Flags::PROVISIONAL));
@@ -239,7 +237,7 @@ fn how_an_inbound_call_ended() {
         (GOES_ON, Canceled, None, 5, CallEnd::Abandoned),
         (GOES_ON, Canceled, None, 4, CallEnd::Short),
         (GOES_ON, NotReached, None, 60, CallEnd::Unknown),
-        (SERVES, Failed, caller, 60, CallEnd::Failed),
+        (SERVES, Failed(Fault::Backend), caller, 60, CallEnd::Failed),
     ] {
         let mut told = call(EventKind::Start);
         told.heard(Some(false), does, false, NOW);
@@ -312,8 +310,8 @@ fn a_call_ends_once_and_a_leg_never() {
 #[test]
 fn a_duration_nobody_told_runs_from_the_answer() {
     let mut call = call(RINGS);
-    call.step(EventKind::Progress { answered: true }, &SUBJECT, after(10));
-    call.step(EventKind::Progress { answered: true }, &SUBJECT, after(20));
+    call.step(ANSWERED, &SUBJECT, after(10));
+    call.step(ANSWERED, &SUBJECT, after(20));
     let last = over(FinalStatus::Completed, None, None);
     let end = call.end(&last, SHORT, after(70)).unwrap();
     assert_eq!(end.duration_s, Some(60));
@@ -322,7 +320,7 @@ fn a_duration_nobody_told_runs_from_the_answer() {
 #[test]
 fn a_call_silent_for_four_hours_is_given_up() {
     let mut call = call(EventKind::Start);
-    call.step(EventKind::Step, &SUBJECT, after(100));
+    call.step(Facts::default(), &SUBJECT, after(100));
     assert_eq!(call.fate(after(100 + 4 * 3600 - 1)), Fate::Stays);
     let Fate::Expired(Some(ended)) = call.fate(after(100 + 4 * 3600)) else {
         panic!("four hours have passed");
@@ -336,7 +334,7 @@ fn an_ended_call_is_remembered_for_half_an_hour_whatever_comes() {
     let mut call = call(EventKind::Start);
     let last = over(FinalStatus::Completed, None, None);
     call.end(&last, SHORT, after(0));
-    call.step(EventKind::Report, &SUBJECT, after(1700));
+    call.step(Facts::default(), &SUBJECT, after(1700));
     assert_eq!(call.fate(after(1799)), Fate::Stays);
     assert_eq!(call.fate(after(1800)), Fate::Forgotten);
 }
@@ -345,9 +343,9 @@ fn an_ended_call_is_remembered_for_half_an_hour_whatever_comes() {
 fn a_change_and_every_hour_of_a_call_are_worth_saving() {
     let mut call = call(EventKind::Start);
     let saved = call;
-    call.step(EventKind::Step, &SUBJECT, after(3599));
+    call.step(Facts::default(), &SUBJECT, after(3599));
     assert!(!call.outdates(&saved), "only a moment moved");
-    call.step(EventKind::Step, &SUBJECT, after(3601));
+    call.step(Facts::default(), &SUBJECT, after(3601));
     assert!(call.outdates(&saved), "a restart would think it silent");
     let saved = call;
     call.heard(Some(false), SERVES, false, after(3602));
@@ -363,7 +361,7 @@ fn the_tenant_is_learnt_from_the_first_webhook_that_tells() {
     let first = first(&event(RINGS), &nobody, &split(1, 0.0), None, NOW);
     let mut call = first.call.unwrap();
     assert_eq!(call.tenant(), TenantKey::NONE);
-    call.step(EventKind::Start, &SUBJECT, after(1));
+    call.step(Facts::default(), &SUBJECT, after(1));
     assert_eq!(call.tenant(), TenantKey::new("clinic"));
 }
 

@@ -181,6 +181,9 @@ fn limits(section: &Section<'_>) -> Limits {
         body_timeout: time("body_timeout", MOMENT).unwrap_or(given.body_timeout),
         idle_timeout: time("idle_timeout", MOMENT).unwrap_or(given.idle_timeout),
         drain_timeout: time("drain_timeout", Duration::ZERO).unwrap_or(given.drain_timeout),
+        stream_drain_timeout: given.stream_drain_timeout,
+        stream_idle_timeout: given.stream_idle_timeout,
+        streams: given.streams,
     };
     section.finish(
         &[],
@@ -273,6 +276,8 @@ fn backend(parent: &Section<'_>, section: &Section<'_>) -> Option<At<Upstream>> 
         host: origin.host,
         port: origin.port,
         host_header,
+        names: Vec::new(),
+        claim: None,
     }))
 }
 

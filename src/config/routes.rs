@@ -9,7 +9,7 @@ use super::problem::{Problem, nearest};
 use super::text;
 use super::walk::{At, Section, Value, shown};
 use crate::model::Protocol;
-use crate::proxy::settings::Route;
+use crate::proxy::settings::{Affinity, Route};
 use crate::split::tenants::Source;
 
 /// When a backend has failed, where a route does not say.
@@ -57,6 +57,8 @@ impl Draft {
             sources: self.sources.clone(),
             served: self.served.iter().map(|path| path.value.clone()).collect(),
             timeout: self.timeout.as_ref()?.value,
+            verify: None,
+            affinity: Affinity::Memory,
         })
     }
 }

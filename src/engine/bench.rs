@@ -182,6 +182,9 @@ impl Bench {
                 previous_failed: None,
             }),
             speech: None,
+            choice: None,
+            data_us: None,
+            counts: true,
             generation,
         };
         self.observe(Observation::Answered(answered));
@@ -223,6 +226,7 @@ impl Bench {
             duration_s: Some(30),
             generation: self.engine.split().generation,
             counts: true,
+            failed: false,
         }));
     }
 

@@ -361,7 +361,7 @@ fn while_latched_every_subject_is_legacys() {
     ] {
         let subject = Subject {
             tenant,
-            call: "CA1",
+            call: Some("CA1"),
             caller: Some("+14155550142"),
         };
         let placement = bench.engine.split().place(&subject);

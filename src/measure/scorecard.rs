@@ -145,7 +145,7 @@ impl Scorecard {
             Outcome::Served => None,
             Outcome::Failed(cause) => Some(cause.fault()),
         };
-        if what.kind != Kind::Voice {
+        if what.kind != Kind::Voice || !what.counts {
             return;
         }
         self.webhooks += 1;
@@ -179,21 +179,26 @@ impl Scorecard {
         }
         self.ends.advance(what.at);
         match what.end {
-            CallEnd::Served => self.ends.change(what.began, |slot| slot.served += 1),
+            CallEnd::Served | CallEnd::Transferred => {
+                self.ends.change(what.began, |slot| slot.served += 1)
+            }
             CallEnd::Abandoned => self.ends.change(what.began, |slot| slot.abandoned += 1),
             CallEnd::Failed => self.ends.change(what.began, |slot| slot.failed += 1),
             CallEnd::Unknown | CallEnd::Expired => {
                 self.ends.change(what.began, |slot| slot.unknown += 1);
             }
-            CallEnd::Short => {}
+            CallEnd::Short | CallEnd::ProviderFailed => {}
         }
-        if matches!(what.end, CallEnd::Served | CallEnd::Abandoned) {
+        if matches!(
+            what.end,
+            CallEnd::Served | CallEnd::Transferred | CallEnd::Abandoned
+        ) {
             let lasted = what.duration_s.unwrap_or_else(|| {
                 u32::try_from(what.at.since(what.began).as_secs()).unwrap_or(u32::MAX)
             });
             self.durations.record(what.at, self.edges.bucket(lasted));
             if let Some(by_tenant) = &mut self.by_tenant {
-                let served = what.end == CallEnd::Served;
+                let served = what.end != CallEnd::Abandoned;
                 by_tenant.ends.change(what.began, what.tenant, |counts| {
                     counts.served += i32::from(served);
                     counts.abandoned += i32::from(!served);
@@ -531,6 +536,9 @@ mod tests {
                 previous_failed: failed_before,
             }),
             speech: None,
+            choice: None,
+            data_us: None,
+            counts: true,
             generation: 1,
         }
     }

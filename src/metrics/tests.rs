@@ -47,6 +47,9 @@ fn answered(route: u16, outcome: Outcome, latency_us: Option<u32>) -> Observatio
         flaw: None,
         voice: None,
         speech: None,
+        choice: None,
+        data_us: None,
+        counts: true,
         generation: 1,
     })
 }
@@ -154,6 +157,7 @@ fn observations_are_counted_where_they_belong() {
         duration_s: None,
         generation: 1,
         counts: true,
+        failed: false,
     }));
     metrics.observe(&Observation::Refused { status: 413 });
     metrics.observe(&Observation::Refused { status: 499 });

@@ -137,6 +137,7 @@ impl<'a> Fields<'a> {
             from: self.text(Wanted::From),
             connection: self.text(Wanted::Connection),
             account: self.text(Wanted::Account),
+            ..Keys::default()
         }
     }
 

@@ -21,7 +21,8 @@
 
 use super::fields::{Fields, Mark, Wanted};
 use super::form;
-use super::{CallEvent, EventKind, Final, FinalStatus};
+use super::{Asks, CallEvent, EventKind, Facts, Final, FinalStatus};
+use crate::measure::Fault;
 
 /// The event, as far as both dialects agree. None: no call is named.
 pub fn event<'a>(fields: &Fields<'a>) -> Option<CallEvent<'a>> {
@@ -35,13 +36,22 @@ pub fn event<'a>(fields: &Fields<'a>) -> Option<CallEvent<'a>> {
         .filter(|parent| legacy.is_none_or(|legacy| !form::is_same(parent, legacy)));
     let kind = kind(fields);
     Some(CallEvent {
-        call: form::decode(call),
+        call: Some(form::decode(call)),
         alias: legacy.filter(differs).map(form::decode),
         parent: parent.map(form::decode),
         keys: fields.keys(),
         kind,
         outbound: parent.is_some() || is_outbound(fields),
-        speech: speech(fields, kind),
+        facts: Facts {
+            answered: matches!(status(fields), Status::Answered),
+            speech: speech(fields, kind),
+            ..Facts::default()
+        },
+        asks: match kind {
+            EventKind::Start | EventKind::Step => Asks::Document,
+            EventKind::Progress | EventKind::Final(_) | EventKind::Report => Asks::Nothing,
+        },
+        id: None,
         ambiguous: fields.ambiguous,
     })
 }
@@ -93,7 +103,7 @@ fn status(fields: &Fields<'_>) -> Status {
         "completed" => Status::Final(FinalStatus::Completed),
         "busy" | "no-answer" => Status::Final(FinalStatus::NotReached),
         "canceled" | "cancelled" => Status::Final(FinalStatus::Canceled),
-        "failed" => Status::Final(FinalStatus::Failed),
+        "failed" => Status::Final(FinalStatus::Failed(Fault::Backend)),
         "in-progress" | "answered" => Status::Answered,
         "queued" | "initiated" | "ringing" => Status::Underway,
         _ => Status::Unknown,
@@ -108,13 +118,12 @@ fn callback(fields: &Fields<'_>, status: Status) -> EventKind {
         Status::Final(ended_with) => ended_with,
         Status::Unknown if has_ended => FinalStatus::Completed,
         Status::Answered | Status::Underway | Status::Unknown => {
-            let answered = matches!(status, Status::Answered);
-            return EventKind::Progress { answered };
+            return EventKind::Progress;
         }
     };
     EventKind::Final(Final {
         status: if ended_with == FinalStatus::Completed && has_error(fields) {
-            FinalStatus::Failed
+            FinalStatus::Failed(Fault::Backend)
         } else {
             ended_with
         },
@@ -122,6 +131,7 @@ fn callback(fields: &Fields<'_>, status: Status) -> EventKind {
         duration_s: fields
             .text(Wanted::Duration)
             .and_then(|seconds| seconds.trim().parse().ok()),
+        report_follows: false,
     })
 }
 

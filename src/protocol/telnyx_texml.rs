@@ -50,6 +50,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::measure::Fault;
     use crate::protocol::{Final, FinalStatus};
 
     const CALL: &str = "v3:Qw9eRt7yUi5oPa3sDf1gHj_kL-zXcVbNm";
@@ -77,6 +78,7 @@ mod tests {
             status,
             by,
             duration_s,
+            report_follows: false,
         })
     }
 
@@ -100,12 +102,12 @@ mod tests {
             ("dial's action, caller gone", format!("{NUMBERS}&DialCallStatus=completed&CallStatus=completed"), Step),
             ("queue's wait", format!("{NUMBERS}&QueueSid=q&QueuePosition=2&QueueTime=30&AvgQueueTime=45&CurrentQueueSize=3"), Step),
             ("enqueue's action", format!("{NUMBERS}&QueueResult=hangup&QueueSid=q&QueueTime=8"), Step),
-            ("initiated", format!("{NUMBERS}{STATUS}&CallStatus=initiated"), Progress { answered: false }),
-            ("ringing", format!("{NUMBERS}{STATUS}&CallStatus=ringing"), Progress { answered: false }),
-            ("answered", format!("{NUMBERS}{STATUS}&CallStatus=in-progress&Codec=PCMU"), Progress { answered: true }),
-            ("unknown status", format!("{NUMBERS}{STATUS}&CallStatus=levitating"), Progress { answered: false }),
-            ("no status", format!("{NUMBERS}{STATUS}"), Progress { answered: false }),
-            ("ringing, source not said", format!("{NUMBERS}&CallStatus=ringing&SequenceNumber=1&Timestamp=x"), Progress { answered: false }),
+            ("initiated", format!("{NUMBERS}{STATUS}&CallStatus=initiated"), Progress),
+            ("ringing", format!("{NUMBERS}{STATUS}&CallStatus=ringing"), Progress),
+            ("answered", format!("{NUMBERS}{STATUS}&CallStatus=in-progress&Codec=PCMU"), Progress),
+            ("unknown status", format!("{NUMBERS}{STATUS}&CallStatus=levitating"), Progress),
+            ("no status", format!("{NUMBERS}{STATUS}"), Progress),
+            ("ringing, source not said", format!("{NUMBERS}&CallStatus=ringing&SequenceNumber=1&Timestamp=x"), Progress),
             ("caller hung up", format!("{NUMBERS}{STATUS}&CallStatus=completed&CallDuration=45&HangupCause=normal_clearing&HangupSource=caller"), ended(Completed, Some(HungUp::Caller), Some(45))),
             ("application hung up", format!("{NUMBERS}{STATUS}&CallStatus=completed&CallDuration=3&HangupSource=callee"), ended(Completed, Some(HungUp::Callee), Some(3))),
             ("nobody knows who", format!("{NUMBERS}{STATUS}&CallStatus=completed&HangupSource=unknown"), ended(Completed, None, None)),
@@ -117,8 +119,8 @@ mod tests {
             ("gave up", format!("{NUMBERS}{STATUS}&CallStatus=canceled&HangupCause=originator_cancel"), ended(Canceled, Some(HungUp::Caller), None)),
             ("busy", format!("{NUMBERS}{STATUS}&CallStatus=busy&HangupCause=user_busy&HangupSource=callee"), ended(NotReached, Some(HungUp::Callee), None)),
             ("no answer", format!("{NUMBERS}{STATUS}&CallStatus=no-answer"), ended(NotReached, None, None)),
-            ("failed", format!("{NUMBERS}{STATUS}&CallStatus=failed&ErrorCode=10001&ErrorMessage=Call+failed"), ended(Failed, None, None)),
-            ("completed with an error", format!("{NUMBERS}{STATUS}&CallStatus=completed&ErrorCode=10001"), ended(Failed, None, None)),
+            ("failed", format!("{NUMBERS}{STATUS}&CallStatus=failed&ErrorCode=10001&ErrorMessage=Call+failed"), ended(Failed(Fault::Backend), None, None)),
+            ("completed with an error", format!("{NUMBERS}{STATUS}&CallStatus=completed&ErrorCode=10001"), ended(Failed(Fault::Backend), None, None)),
             ("completed with no error", format!("{NUMBERS}{STATUS}&CallStatus=completed&ErrorCode="), ended(Completed, None, None)),
             ("unknown end", format!("{NUMBERS}{STATUS}&CallStatus=screened&CallDuration=0&HangupSource=caller"), ended(Completed, Some(HungUp::Caller), Some(0))),
             ("final, source not said", format!("{NUMBERS}&CallStatus=completed&SequenceNumber=0&HangupSource=caller"), ended(Completed, Some(HungUp::Caller), None)),
@@ -146,7 +148,11 @@ mod tests {
         };
         let in_query = recognize(&without_body, b"").unwrap();
         assert_eq!(in_query, in_body);
-        assert_eq!(in_query.call, CALL, "colon decoded, case kept");
+        assert_eq!(
+            in_query.call.as_deref(),
+            Some(CALL),
+            "colon decoded, case kept"
+        );
         assert_eq!(in_query.keys.to.as_deref(), Some("+12025550199"));
         assert_eq!(in_query.keys.from.as_deref(), Some("+12025550111"));
         assert_eq!(in_query.keys.connection.as_deref(), Some("900"));
@@ -178,7 +184,7 @@ mod tests {
             ),
         ] {
             let event = recognize(&head(""), form.as_bytes()).unwrap();
-            assert_eq!(event.call, call, "{form}");
+            assert_eq!(event.call.as_deref().unwrap(), call, "{form}");
             assert_eq!(event.alias.as_deref(), alias, "{form}");
             assert_eq!(event.parent.as_deref(), parent, "{form}");
             assert_eq!(
@@ -230,7 +236,7 @@ mod tests {
             ..head("CallSid=q")
         };
         assert_eq!(
-            recognize(&head, form).unwrap().call,
+            recognize(&head, form).unwrap().call.unwrap(),
             "q",
             "the query is read all the same"
         );
@@ -251,7 +257,7 @@ mod tests {
         ] {
             let form = format!("{WHO}{rest}");
             let event = recognize(&head(""), form.as_bytes()).unwrap();
-            assert_eq!(event.speech, expected, "{rest}");
+            assert_eq!(event.facts.speech, expected, "{rest}");
         }
     }
 

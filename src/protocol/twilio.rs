@@ -29,6 +29,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::measure::Fault;
     use crate::protocol::{Final, FinalStatus};
 
     const BASE: &str = "Called=%2B12025550199&ToState=DC&CallerCountry=US&ToZip=\
@@ -54,6 +55,7 @@ mod tests {
                 status,
                 by: None,
                 duration_s,
+                report_follows: false,
             })
         };
         let inbound = "&Direction=inbound&CallStatus=in-progress";
@@ -72,8 +74,8 @@ mod tests {
             ("queue's wait", format!("{inbound}&QueueSid=QU1&QueuePosition=1&QueueTime=3"), Step),
             ("conference's wait", format!("{inbound}&ConferenceSid=CF1&FriendlyName=r"), Step),
             ("refer's action", format!("{inbound}&ReferCallStatus=completed"), Step),
-            ("initiated", format!("&Direction=outbound-api&CallStatus=initiated{STATUS}"), Progress { answered: false }),
-            ("answered", format!("{inbound}{STATUS}"), Progress { answered: true }),
+            ("initiated", format!("&Direction=outbound-api&CallStatus=initiated{STATUS}"), Progress),
+            ("answered", format!("{inbound}{STATUS}"), Progress),
             ("completed", format!("&Direction=inbound&CallStatus=completed&Duration=1&CallDuration=49&SipResponseCode=200{STATUS}"), ended(FinalStatus::Completed, Some(49))),
             ("completed, recorded", format!("&Direction=outbound-api&CallStatus=completed&CallDuration=49&RecordingUrl=u&RecordingSid=RE1{STATUS}"), ended(FinalStatus::Completed, Some(49))),
             ("completed, recorded, source not said", "&CallStatus=completed&CallDuration=49&RecordingUrl=u".to_owned(), ended(FinalStatus::Completed, Some(49))),
@@ -81,7 +83,7 @@ mod tests {
             ("busy", format!("&Direction=outbound-api&CallStatus=busy&CallDuration=0&SipResponseCode=486{STATUS}"), ended(FinalStatus::NotReached, Some(0))),
             ("no answer", format!("&CallStatus=no-answer{STATUS}"), ended(FinalStatus::NotReached, None)),
             ("canceled", format!("&CallStatus=canceled{STATUS}"), ended(FinalStatus::Canceled, None)),
-            ("failed", format!("&CallStatus=failed{STATUS}"), ended(FinalStatus::Failed, None)),
+            ("failed", format!("&CallStatus=failed{STATUS}"), ended(FinalStatus::Failed(Fault::Backend), None)),
             ("it never tells who", format!("&CallStatus=completed&HangupSource=caller{STATUS}"), ended(FinalStatus::Completed, None)),
             ("recording", "&RecordingStatus=completed&RecordingSource=RecordVerb&RecordingUrl=u".to_owned(), Report),
             ("transcription", "&CallStatus=completed&TranscriptionText=hi&TranscriptionStatus=completed&RecordingUrl=u".to_owned(), Report),
@@ -101,7 +103,10 @@ mod tests {
     fn identity_and_direction_are_read() {
         let form = format!("{BASE}&Direction=inbound&CallStatus=ringing");
         let event = read(&form);
-        assert_eq!(event.call, "CA00112233445566778899aabbccddeeff");
+        assert_eq!(
+            event.call.as_deref().unwrap(),
+            "CA00112233445566778899aabbccddeeff"
+        );
         assert_eq!(event.keys.to.as_deref(), Some("+12025550199"));
         assert_eq!(
             event.keys.account.as_deref(),
@@ -125,7 +130,7 @@ mod tests {
     #[test]
     fn a_callers_two_ids_are_ambiguous_and_the_first_counts() {
         let event = read("CallSid=CA1&Digits=5678&Digits=1234&Digits=1234&tag%5B%5D=a&CallSid=CA2");
-        assert_eq!(event.call, "CA1");
+        assert_eq!(event.call.as_deref().unwrap(), "CA1");
         assert!(event.ambiguous);
         assert!(!read("CallSid=CA1&Digits=5678&Digits=1234&CallSid=CA1").ambiguous);
     }

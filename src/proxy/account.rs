@@ -82,6 +82,9 @@ impl Account {
             flaw: judgement.flaw,
             voice: self.voice(outcome, judgement.does, at),
             speech: self.webhook.speech,
+            choice: None,
+            data_us: None,
+            counts: true,
             generation: self.seat.generation,
             call: self.seat.key,
         };

@@ -253,6 +253,8 @@ mod tests {
             port: 3001,
             authority: "127.0.0.1:3001".into(),
             host_header: HostHeader::Public,
+            names: Vec::new(),
+            claim: None,
         };
         let mut out = Vec::new();
         Outgoing {

@@ -190,6 +190,8 @@ mod tests {
             port,
             authority: format!("127.0.0.1:{port}"),
             host_header: HostHeader::Public,
+            names: Vec::new(),
+            claim: None,
         };
         (listener, upstream)
     }

@@ -106,7 +106,7 @@ async fn answer(
     let webhook = Webhook {
         route: route.number,
         kind: kind(event.as_ref()),
-        speech: event.as_ref().and_then(|event| event.speech),
+        speech: event.as_ref().and_then(|event| event.facts.speech),
         reaches_served: route.served.iter().any(|served| is_under(path, served)),
         arrived,
         ready,
@@ -420,7 +420,7 @@ fn subject<'a>(
 ) -> Subject<'a> {
     Subject {
         tenant: tenants::tenant(key, settings.directory.as_deref(), settings.unlisted),
-        call: &event.call,
+        call: event.call.as_deref(),
         caller,
     }
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::document::address::Addresses;
 use crate::model::{PerBackend, Protocol};
+use crate::protocol::signature::{Mode, Verifier};
 use crate::split::tenants::{Directory, Source, Unlisted};
 
 /// Everything the public edge obeys.
@@ -28,6 +30,11 @@ pub struct Settings {
     pub limits: Limits,
     /// A hang-up within this time is left out of the abandonment rate.
     pub short: Duration,
+    /// Which URLs in answers lead back to us; None without a public URL.
+    pub addresses: Option<Arc<Addresses>>,
+    /// What tokens in URLs are signed with, where the file names it; else the
+    /// installation's own secret.
+    pub token_secret: Option<Arc<[u8]>>,
 }
 
 impl Settings {
@@ -66,6 +73,19 @@ pub struct Upstream {
     pub authority: String,
     /// Which `Host` it is sent.
     pub host_header: HostHeader,
+    /// Other names it calls itself by in its documents, as `scheme://authority`.
+    pub names: Vec<String>,
+    /// Marks the first webhooks of calls it started itself.
+    pub claim: Option<Claim>,
+}
+
+/// A mark in the query of a webhook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Name of the query parameter.
+    pub query: String,
+    /// Its value.
+    pub value: String,
 }
 
 /// Which `Host` header a backend is sent.
@@ -94,6 +114,31 @@ pub struct Route {
     pub served: Vec<String>,
     /// When the backend has failed.
     pub timeout: Duration,
+    /// Whether webhooks are looked at for being genuine, and what by.
+    pub verify: Option<Verify>,
+    /// Where a call's backend is remembered.
+    pub affinity: Affinity,
+}
+
+/// How a route tells genuine webhooks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verify {
+    /// How strictly.
+    pub mode: Mode,
+    /// By what.
+    pub verifier: Verifier,
+    /// Verified webhooks are signed anew for the backend's own URL (Twilio).
+    pub resign: bool,
+}
+
+/// Where a call's backend is remembered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Affinity {
+    /// In the call table alone.
+    #[default]
+    Memory,
+    /// In the URLs we hand out as well, for many machines without a shared store.
+    Url,
 }
 
 /// Bounds of the public edge. What happens at each is written beside it.
@@ -113,6 +158,12 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// Stop waiting for running requests this long after SIGTERM.
     pub drain_timeout: Duration,
+    /// Stop waiting for open websockets this long after SIGTERM.
+    pub stream_drain_timeout: Duration,
+    /// A websocket on which nothing moves for so long is closed.
+    pub stream_idle_timeout: Duration,
+    /// Websockets open at once over all workers; more are refused with 503.
+    pub streams: usize,
 }
 
 impl Default for Limits {
@@ -125,6 +176,9 @@ impl Default for Limits {
             body_timeout: Duration::from_secs(15),
             idle_timeout: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(30),
+            stream_drain_timeout: Duration::from_secs(300),
+            stream_idle_timeout: Duration::from_secs(600),
+            streams: 5_000,
         }
     }
 }

@@ -75,7 +75,12 @@ impl Verdict<'_> {
     fn is_success(&self, status: StatusCode) -> bool {
         match (self.protocol, self.kind) {
             (Protocol::TelnyxTexml, Kind::Voice) => status == StatusCode::OK,
-            (Protocol::TelnyxTexml, Kind::Event) => status.is_success(),
+            (Protocol::TelnyxTexml, Kind::Event) | (Protocol::TelnyxCallControl, _) => {
+                status.is_success()
+            }
+            // Whatever is not 200 is as if it had not been sent.
+            (Protocol::Vapi, Kind::Voice) => status == StatusCode::OK,
+            (Protocol::Vapi, Kind::Event) => status.is_success(),
             (Protocol::Twilio, _) => status.is_success() || status.is_redirection(),
         }
     }

@@ -99,6 +99,9 @@ impl Day {
                 previous_failed,
             }),
             speech: None,
+            choice: None,
+            data_us: None,
+            counts: true,
             generation: self.generation,
         }));
     }
@@ -142,6 +145,7 @@ impl Day {
             duration_s,
             generation: self.generation,
             counts: true,
+            failed: false,
         }));
         self.turn += 1;
     }
@@ -190,6 +194,9 @@ pub(super) fn answered(at: Tick) -> Answered {
             previous_failed: None,
         }),
         speech: None,
+        choice: None,
+        data_us: None,
+        counts: true,
         generation: 1,
     }
 }

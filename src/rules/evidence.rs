@@ -74,7 +74,10 @@ impl Evidence {
             Observation::Answered(what) => self.cards[what.backend].answered(what),
             Observation::Placed(what) => self.cards[what.placement.backend].placed(what),
             Observation::Ended(what) => self.cards[what.backend].ended(what),
-            Observation::Refused { .. } => {}
+            Observation::Checked(_)
+            | Observation::Connected { .. }
+            | Observation::Stream { .. }
+            | Observation::Refused { .. } => {}
         }
     }
 

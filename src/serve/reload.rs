@@ -86,7 +86,7 @@ fn tenants_moved(config: &Config, before: &Split, after: &Split) -> Option<u64> 
         split
             .place(&Subject {
                 tenant: Tenant::Known(tenant),
-                call: "",
+                call: None,
                 caller: None,
             })
             .backend
@@ -164,7 +164,7 @@ fn tenant_explained(key: &str, routing: &Routing) -> Value {
     let whose = if named { Tenant::Known(key) } else { listed };
     let told = routing.split.explain(&Subject {
         tenant: whose,
-        call: "",
+        call: None,
         caller: None,
     });
     // Where each call or caller is hashed for itself, a tenant alone decides nothing

@@ -125,7 +125,7 @@ impl Split {
         match (self.scheme.by, subject.tenant) {
             (By::Tenant, Tenant::Known(tenant)) => Some(tenant),
             (By::Tenant, Tenant::Unlisted | Tenant::Missing) => None,
-            (By::Call, _) => Some(subject.call),
+            (By::Call, _) => subject.call,
             (By::Caller, _) => subject.caller,
         }
     }
@@ -144,10 +144,11 @@ impl Placement {
 impl Because {
     /// Every reason, for metrics that exist from the start. The order is part of
     /// the format of saved pins: new ones go last.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Pinned,
         Self::Inherited,
         Self::Claimed,
+        Self::Token,
         Self::Latched,
         Self::Off,
         Self::Disabled,
@@ -166,6 +167,7 @@ impl Because {
             Self::Pinned => "pinned",
             Self::Inherited => "inherited",
             Self::Claimed => "claimed",
+            Self::Token => "token",
             Self::Latched => "latched",
             Self::Off => "off",
             Self::Disabled => "disabled",
@@ -206,7 +208,7 @@ mod tests {
     fn of(tenant: Tenant<'_>) -> Subject<'_> {
         Subject {
             tenant,
-            call: "CA1",
+            call: Some("CA1"),
             caller: None,
         }
     }

@@ -8,7 +8,7 @@ use std::collections::hash_map::Entry;
 use percent_encoding::percent_decode_str;
 
 use super::Tenant;
-use crate::protocol::Keys;
+use crate::protocol::{Keys, vapi};
 
 /// Where a tenant's key stands in a webhook.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,8 +19,14 @@ pub enum Source {
     From,
     /// Telnyx's `ConnectionId`.
     Connection,
-    /// `AccountSid`.
+    /// `AccountSid`, or the organisation.
     Account,
+    /// Vapi's id of its phone number.
+    PhoneNumber,
+    /// Vapi's id of the assistant.
+    Assistant,
+    /// A key of the metadata that Vapi sends along.
+    Metadata(String),
     /// A request header, by lower-case name.
     Header(String),
     /// A query parameter, by name.
@@ -148,6 +154,9 @@ pub fn resolve<'a>(
             Source::From => number(if outbound { &keys.to } else { &keys.from }),
             Source::Connection => keys.connection.as_deref().map(Cow::Borrowed),
             Source::Account => keys.account.as_deref().map(Cow::Borrowed),
+            Source::PhoneNumber => keys.phone_number.as_deref().map(Cow::Borrowed),
+            Source::Assistant => keys.assistant.as_deref().map(Cow::Borrowed),
+            Source::Metadata(key) => vapi::metadata(keys, key),
             Source::Header(name) => header(name),
             Source::Query(name) => query(name),
             Source::Path(nth) => segment(path, *nth),
@@ -283,6 +292,7 @@ mod tests {
             from: Some("+525522222222".into()),
             connection: Some("".into()),
             account: Some("AC1".into()),
+            ..Keys::default()
         }
     }
 

@@ -6,16 +6,17 @@ use super::keep::QUEUE;
 use super::*;
 use crate::measure::CallEnd;
 use crate::model::Percentage;
-use crate::protocol::{FinalStatus, HungUp, Keys};
+use crate::protocol::{FinalStatus, HungUp};
 use crate::split::{Because, By, Hash, Scheme, Tenant};
 
 pub(super) const SHORT: Duration = Duration::from_secs(5);
 pub(super) const NOW: Tick = Tick::from_secs(10_000);
-const RINGS: EventKind = EventKind::Progress { answered: false };
+const RINGS: EventKind = EventKind::Progress;
 const OVER: Final = Final {
     status: FinalStatus::Completed,
     by: Some(HungUp::Caller),
     duration_s: Some(60),
+    report_follows: false,
 };
 
 pub(super) fn split(generation: u64, percent: f64) -> Split {
@@ -45,22 +46,13 @@ fn all_new() -> Split {
 }
 
 pub(super) fn event(call: &str, kind: EventKind) -> CallEvent<'_> {
-    CallEvent {
-        call: call.into(),
-        alias: None,
-        parent: None,
-        keys: Keys::default(),
-        kind,
-        outbound: false,
-        speech: None,
-        ambiguous: false,
-    }
+    CallEvent::new(Some(call.into()), kind)
 }
 
 pub(super) fn subject(call: &str) -> Subject<'_> {
     Subject {
         tenant: Tenant::Known("clinic"),
-        call,
+        call: Some(call),
         caller: None,
     }
 }

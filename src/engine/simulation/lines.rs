@@ -9,7 +9,7 @@ use crate::calls::{self, Call, Fate, Flags};
 use crate::document::Does;
 use crate::measure::{Answered, Cause, Kind, Observation, Outcome, Placed};
 use crate::model::{Backend, CallKey, PerBackend, Tick};
-use crate::protocol::{CallEvent, EventKind, Final, FinalStatus, HungUp, Keys};
+use crate::protocol::{CallEvent, EventKind, Facts, Final, FinalStatus, HungUp};
 use crate::split::{Because, Placement, Split, Subject, Tenant};
 
 const SHORT: std::time::Duration = std::time::Duration::from_secs(2);
@@ -58,7 +58,7 @@ impl Line {
     fn subject(&self) -> Subject<'_> {
         Subject {
             tenant: Tenant::Known(TENANTS[self.tenant]),
-            call: &self.id,
+            call: Some(&self.id),
             caller: Some(&self.id),
         }
     }
@@ -99,7 +99,7 @@ impl Lines {
             return None;
         }
         let kind = match random.below(20) {
-            0..=3 => EventKind::Progress { answered: false },
+            0..=3 => EventKind::Progress,
             4 => EventKind::Step,
             5 => EventKind::Report,
             _ => EventKind::Start,
@@ -246,6 +246,9 @@ impl Lines {
             flaw: None,
             voice,
             speech: None,
+            choice: None,
+            data_us: None,
+            counts: true,
             generation: line.call.generation(),
             call: Some(CallKey(number)),
         })
@@ -263,7 +266,7 @@ impl Lines {
             .get_mut(&number)
             .expect("it was picked from the table");
         let mut call = line.call;
-        call.step(EventKind::Step, &line.subject(), now);
+        call.step(Facts::default(), &line.subject(), now);
         line.call = call;
         line.waits = Waits::Here;
     }
@@ -283,6 +286,7 @@ impl Lines {
                 HungUp::Callee
             }),
             duration_s: Some(30),
+            report_follows: false,
         };
         let ended = line.call.end(&last, SHORT, now);
         self.table.remove(&number);
@@ -351,14 +355,5 @@ impl Lines {
 }
 
 fn event(id: &str, kind: EventKind) -> CallEvent<'_> {
-    CallEvent {
-        call: id.into(),
-        alias: None,
-        parent: None,
-        keys: Keys::default(),
-        kind,
-        outbound: false,
-        speech: None,
-        ambiguous: false,
-    }
+    CallEvent::new(Some(id.into()), kind)
 }

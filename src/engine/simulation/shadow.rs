@@ -186,7 +186,11 @@ impl Shadow {
                 );
                 self.seen.abandoned += u64::from(counts && gone);
             }
-            Observation::Placed(_) | Observation::Refused { .. } => {}
+            Observation::Placed(_)
+            | Observation::Checked(_)
+            | Observation::Connected { .. }
+            | Observation::Stream { .. }
+            | Observation::Refused { .. } => {}
         }
     }
 
@@ -286,7 +290,7 @@ fn subjects(split: &Split) -> Vec<Placement> {
             let id = format!("CA{tenant}{number}");
             placements.push(split.place(&Subject {
                 tenant: Tenant::Known(tenant),
-                call: &id,
+                call: Some(&id),
                 caller: Some(&id),
             }));
         }

@@ -28,7 +28,7 @@ fn after_a_restart_a_call_comes_back_to_its_backend() {
     let table = Arc::new(table(1000));
     let writer = open(dir.path(), &table);
     begin(&table, "talks", NOW);
-    let rings = EventKind::Progress { answered: false };
+    let rings = EventKind::Progress;
     place(&table, "rings", rings, &split(1, 100.0), NOW);
     let mut known = event("other", EventKind::Step);
     known.alias = Some("talks".into());
@@ -73,6 +73,7 @@ fn calls_silent_or_ended_long_ago_do_not_come_back() {
         status: crate::protocol::FinalStatus::Completed,
         by: None,
         duration_s: None,
+        report_follows: false,
     };
     let over = event("over", EventKind::Final(last));
     assert!(table.finish(&over, &last, after(3000)).is_some());
