@@ -7,6 +7,7 @@
 mod decide;
 mod hash;
 pub mod tenants;
+pub mod token;
 
 pub use decide::{Asked, Explanation, Step};
 pub use hash::Bucket;
