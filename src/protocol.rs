@@ -93,7 +93,7 @@ pub struct Keys<'a> {
     /// Vapi's id of the assistant.
     pub assistant: Option<Cow<'a, str>>,
     /// JSON objects in which `metadata.KEY` is looked up, in this order, as sent.
-    pub metadata: [Option<&'a str>; 3],
+    pub metadata: [Option<&'a str>; 4],
 }
 
 /// What a webhook tells of a call's life besides its kind.
