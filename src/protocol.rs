@@ -41,6 +41,11 @@ pub struct CallEvent<'a> {
     pub alias: Option<Cow<'a, str>>,
     /// The call this leg was made by. Never equal to `call`.
     pub parent: Option<Cow<'a, str>>,
+    /// The one leg this event speaks of, where `call` names all legs of a call
+    /// together (Telnyx Call Control). Then `alias` names it too, and a `Final` is
+    /// the end of this leg: the end of the call only if the call was first seen by
+    /// it. None: `call` is the leg.
+    pub leg: Option<Cow<'a, str>>,
     /// Values a tenant may be found by.
     pub keys: Keys<'a>,
     /// What kind of webhook it is.
@@ -66,6 +71,7 @@ impl<'a> CallEvent<'a> {
             call,
             alias: None,
             parent: None,
+            leg: None,
             keys: Keys::default(),
             kind,
             outbound: false,

@@ -54,14 +54,26 @@ pub enum Wanted {
     EndedAt,
     /// `ErrorCode`.
     ErrorCode,
-    /// `Digits`.
+    /// `SipResponseCode`, as TeXML has it `SipHangupCause`: what the far end said.
+    SipCode,
+    /// `Digits`. This and those below are results: only an action request, and
+    /// sometimes the end of a call, carries them.
     Digits,
     /// `SpeechResult`.
     Speech,
+    /// `DialCallStatus`.
+    DialStatus,
+    /// `DialBridged`.
+    DialBridged,
+    /// `QueueResult`.
+    QueueResult,
+    /// `ReferCallStatus`.
+    ReferStatus,
 }
 
-const WANTED: usize = Wanted::Speech as usize + 1;
+const WANTED: usize = Wanted::ReferStatus as usize + 1;
 const IDENTIFYING: usize = Wanted::Account as usize;
+const RESULTS: usize = Wanted::Digits as usize;
 
 /// A field whose mere presence tells something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,8 +183,8 @@ impl<'a> Fields<'a> {
     /// The first counts.
     fn keep(&mut self, wanted: Wanted, value: &'a [u8]) {
         match wanted {
-            Wanted::Digits | Wanted::Speech => self.marks |= Mark::Result as u8,
             Wanted::Duration | Wanted::EndedAt => self.marks |= Mark::Sequenced as u8,
+            _ if wanted as usize >= RESULTS => self.marks |= Mark::Result as u8,
             _ => {}
         }
         if let Some(slot @ None) = self.values.get_mut(wanted as usize) {
@@ -211,10 +223,11 @@ fn meaning(name: &[u8]) -> Option<Meaning> {
         b'D' => match name {
             b"Digits" => Value(Wanted::Digits),
             b"Direction" => Value(Wanted::Direction),
-            b"DialCallSid" | b"DialCallStatus" | b"DialCallDuration" | b"DialBridged" => {
-                Told(Result)
-            }
-            b"DequeueingCallSid" => Told(Trace),
+            b"DialCallStatus" => Value(Wanted::DialStatus),
+            b"DialBridged" => Value(Wanted::DialBridged),
+            b"DialCallSid" | b"DialCallDuration" => Told(Result),
+            // The first is how Twilio spells it.
+            b"DequeingCallSid" | b"DequeueingCallSid" => Told(Trace),
             _ if name.starts_with(b"Deepfake") => Told(Report),
             _ => return None,
         },
@@ -231,24 +244,30 @@ fn meaning(name: &[u8]) -> Option<Meaning> {
         b'H' => match name {
             b"HangupSource" => Value(Wanted::HangupSource),
             b"HangupCause" => Value(Wanted::HangupCause),
+            // What a ConversationRelay leaves to the document after it.
+            b"HandoffData" => Told(Result),
             _ => return None,
         },
         b'M' if name == b"MachineDetectionDuration" => Told(Machine),
         b'P' if name == b"ParentCallSid" => Value(Wanted::Parent),
         b'Q' => match name {
-            b"QueueResult" => Told(Result),
+            b"QueueResult" => Value(Wanted::QueueResult),
             b"QueueSid" | b"QueuePosition" | b"QueueTime" => Told(Trace),
             _ => return None,
         },
         b'R' => match name {
             b"RecordingStatus" | b"RecordingSource" => Told(Recording),
             b"RecordingUrl" => Told(Trace),
-            b"ReferCallStatus" => Told(Result),
+            // Of a payment.
+            b"Result" => Told(Result),
+            b"ReferCallStatus" => Value(Wanted::ReferStatus),
             _ => return None,
         },
         b'S' => match name {
             b"SpeechResult" => Value(Wanted::Speech),
             b"SequenceNumber" => Told(Sequenced),
+            b"SipResponseCode" | b"SipHangupCause" => Value(Wanted::SipCode),
+            b"SessionStatus" => Told(Result),
             b"StreamSid" => Told(Trace),
             b"StreamEvent" | b"StatusCallbackEvent" | b"StableSpeechResult" => Told(Report),
             _ if name.starts_with(b"Siprec") => Told(Report),

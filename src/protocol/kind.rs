@@ -16,6 +16,13 @@
 //! 5. A final status: `Final`.
 //! 6. Else somebody waits for a first document: `Start`.
 //!
+//! A fallback fetch (`ErrorCode`, `ErrorUrl`: the first address failed) is the fetch
+//! it stands in for: what failed was counted when it failed.
+//!
+//! **Failed, by whom.** A call that failed is the application's failure, unless it
+//! went out and a SIP code of 300 or more says that the far end or a carrier
+//! refused it. An inbound call's code may be our own side's answer, and tells nothing.
+//!
 //! A status nobody knows is an end if it comes with a duration, an end time or a
 //! cause, else it is `Progress`. Nothing here is an error.
 
@@ -34,18 +41,21 @@ pub fn event<'a>(fields: &Fields<'a>) -> Option<CallEvent<'a>> {
         .raw(Wanted::Parent)
         .filter(differs)
         .filter(|parent| legacy.is_none_or(|legacy| !form::is_same(parent, legacy)));
-    let kind = kind(fields);
+    let outbound = parent.is_some() || is_outbound(fields);
+    let kind = kind(fields, outbound);
     Some(CallEvent {
         call: Some(form::decode(call)),
         alias: legacy.filter(differs).map(form::decode),
         parent: parent.map(form::decode),
+        leg: None,
         keys: fields.keys(),
         kind,
-        outbound: parent.is_some() || is_outbound(fields),
+        outbound,
         facts: Facts {
             answered: matches!(status(fields), Status::Answered),
+            connected: fields.has(Mark::Result) && connected(fields),
             speech: speech(fields, kind),
-            ..Facts::default()
+            choice: pressed(fields, kind),
         },
         asks: match kind {
             EventKind::Start | EventKind::Step => Asks::Document,
@@ -56,13 +66,21 @@ pub fn event<'a>(fields: &Fields<'a>) -> Option<CallEvent<'a>> {
     })
 }
 
-fn kind(fields: &Fields<'_>) -> EventKind {
+/// The one key that was pressed, if it was one key of a telephone.
+pub fn choice(keys: &str) -> Option<u8> {
+    match keys.as_bytes() {
+        &[key @ (b'0'..=b'9' | b'*' | b'#')] => Some(key),
+        _ => None,
+    }
+}
+
+fn kind(fields: &Fields<'_>, outbound: bool) -> EventKind {
     let has = |mark| fields.has(mark);
     let has_results = has(Mark::Result) || has(Mark::Trace);
     let status = status(fields);
     if let Some(source) = fields.text(Wanted::Source) {
         return if source == "call-progress-events" {
-            callback(fields, status)
+            callback(fields, status, outbound)
         } else {
             EventKind::Report
         };
@@ -75,13 +93,13 @@ fn kind(fields: &Fields<'_>) -> EventKind {
     }
     let is_final = matches!(status, Status::Final(_));
     if has(Mark::Sequenced) && (is_final || !has_results) {
-        return callback(fields, status);
+        return callback(fields, status, outbound);
     }
     if has_results {
         return EventKind::Step;
     }
     if is_final {
-        return callback(fields, status);
+        return callback(fields, status, outbound);
     }
     EventKind::Start
 }
@@ -110,7 +128,7 @@ fn status(fields: &Fields<'_>) -> Status {
     }
 }
 
-fn callback(fields: &Fields<'_>, status: Status) -> EventKind {
+fn callback(fields: &Fields<'_>, status: Status, outbound: bool) -> EventKind {
     let has_ended = [Wanted::Duration, Wanted::EndedAt, Wanted::HangupCause]
         .into_iter()
         .any(|wanted| fields.is_filled(wanted));
@@ -122,10 +140,12 @@ fn callback(fields: &Fields<'_>, status: Status) -> EventKind {
         }
     };
     EventKind::Final(Final {
-        status: if ended_with == FinalStatus::Completed && has_error(fields) {
-            FinalStatus::Failed(Fault::Backend)
-        } else {
-            ended_with
+        status: match ended_with {
+            FinalStatus::Completed if has_error(fields) => FinalStatus::Failed(Fault::Backend),
+            FinalStatus::Failed(_) if outbound && was_refused(fields) => {
+                FinalStatus::Failed(Fault::Provider)
+            }
+            _ => ended_with,
         },
         by: None,
         duration_s: fields
@@ -137,6 +157,13 @@ fn callback(fields: &Fields<'_>, status: Status) -> EventKind {
 
 fn has_error(fields: &Fields<'_>) -> bool {
     fields.is_filled(Wanted::ErrorCode) && fields.raw(Wanted::ErrorCode) != Some(b"0")
+}
+
+/// Did the far end or a carrier refuse the call?
+fn was_refused(fields: &Fields<'_>) -> bool {
+    let code = fields.text(Wanted::SipCode);
+    code.and_then(|code| code.trim().parse::<u16>().ok())
+        .is_some_and(|code| (300..700).contains(&code))
 }
 
 fn is_outbound(fields: &Fields<'_>) -> bool {
@@ -156,4 +183,27 @@ fn speech(fields: &Fields<'_>, kind: EventKind) -> Option<bool> {
         return Some(true);
     }
     (!fields.is_filled(Wanted::Digits)).then_some(false)
+}
+
+/// Did the caller get through to somebody? A dial whose called party answered but
+/// was not put through says so (`DialBridged=false`).
+fn connected(fields: &Fields<'_>) -> bool {
+    let says = |wanted, words: &[&str]| {
+        let word = fields.text(wanted);
+        word.is_some_and(|word| words.contains(&word.as_ref()))
+    };
+    says(Wanted::DialBridged, &["true"])
+        || says(Wanted::DialStatus, &["completed", "answered"])
+            && !says(Wanted::DialBridged, &["false"])
+        || says(Wanted::QueueResult, &["bridged", "redirected-from-bridged"])
+        || says(Wanted::ReferStatus, &["completed"])
+}
+
+/// What the caller chose. Longer entries may be anything and are not looked at.
+fn pressed(fields: &Fields<'_>, kind: EventKind) -> Option<u8> {
+    // One key is three bytes when escaped.
+    let keys = fields.raw(Wanted::Digits).filter(|keys| keys.len() <= 3)?;
+    (kind == EventKind::Step)
+        .then(|| choice(&form::decode(keys)))
+        .flatten()
 }

@@ -102,7 +102,21 @@ mod tests {
             ("dial's action, caller gone", format!("{NUMBERS}&DialCallStatus=completed&CallStatus=completed"), Step),
             ("queue's wait", format!("{NUMBERS}&QueueSid=q&QueuePosition=2&QueueTime=30&AvgQueueTime=45&CurrentQueueSize=3"), Step),
             ("enqueue's action", format!("{NUMBERS}&QueueResult=hangup&QueueSid=q&QueueTime=8"), Step),
+            ("refer's action", format!("{NUMBERS}&ReferCallStatus=failed&CallStatus=in-progress"), Step),
+            ("conference's wait", format!("{NUMBERS}&ConferenceSid=c&CallStatus=in-progress"), Step),
+            ("queue's whisper", format!("{NUMBERS}&QueueSid=q&QueueTime=9&DequeingCallSid=v3%3Aa"), Step),
+            ("whisper to a dialled leg", format!("{NUMBERS}&ParentCallSid=v3%3Aother&CallStatus=in-progress"), Start),
+            ("fallback fetch", format!("{NUMBERS}{fetch}&ErrorCode=11200&ErrorUrl=https%3A%2F%2Fa.example.com%2F"), Start),
+            ("fallback fetch of an action", format!("{NUMBERS}&Digits=1&ErrorCode=11200&ErrorUrl=u"), Step),
+            ("fallback fetch of a dial's action, caller gone", format!("{NUMBERS}&DialCallStatus=busy&CallStatus=completed&ErrorCode=11205&ErrorUrl=u"), Step),
             ("initiated", format!("{NUMBERS}{STATUS}&CallStatus=initiated"), Progress),
+            ("initiated, with the reference's error", format!("{NUMBERS}{STATUS}&CallStatus=initiated&ErrorCode=10001"), Progress),
+            ("a dialled leg rings", format!("{NUMBERS}{STATUS}&ParentCallSid=v3%3Aother&CallStatus=ringing"), Progress),
+            ("a dialled leg ended", format!("{NUMBERS}{STATUS}&ParentCallSid=v3%3Aother&CallStatus=busy&HangupSource=callee"), ended(NotReached, Some(HungUp::Callee), None)),
+            ("a dialled leg was refused", format!("{NUMBERS}{STATUS}&ParentCallSid=v3%3Aother&CallStatus=failed&HangupCause=not_found&SipHangupCause=404"), ended(Failed(Fault::Provider), None, None)),
+            ("a dialled leg failed, nobody knows why", format!("{NUMBERS}{STATUS}&ParentCallSid=v3%3Aother&CallStatus=failed&SipHangupCause=unspecified"), ended(Failed(Fault::Backend), None, None)),
+            ("failed, and we told the caller's side", format!("{NUMBERS}{STATUS}&CallStatus=failed&SipHangupCause=503"), ended(Failed(Fault::Backend), None, None)),
+            ("completed with everything", format!("{NUMBERS}{STATUS}&CallStatus=completed&CallDuration=8&CallControlId=x&CallLegId=y&CallSessionId=z&CallQualityStats=%7B%22mos%22%3A4%7D&SipHangupCause=200&HangupSource=callee"), ended(Completed, Some(HungUp::Callee), Some(8))),
             ("ringing", format!("{NUMBERS}{STATUS}&CallStatus=ringing"), Progress),
             ("answered", format!("{NUMBERS}{STATUS}&CallStatus=in-progress&Codec=PCMU"), Progress),
             ("unknown status", format!("{NUMBERS}{STATUS}&CallStatus=levitating"), Progress),
@@ -127,6 +141,12 @@ mod tests {
             ("final and nothing else", "&CallStatus=completed".to_owned(), ended(Completed, None, None)),
             ("recording", "&RecordingSid=r&RecordingSource=DialVerb&RecordingStatus=completed&RecordingUrl=u&RecordingDuration=5".to_owned(), Report),
             ("machine detection", "&AnsweredBy=human&MachineDetectionDuration=2500".to_owned(), Report),
+            ("recording begins", "&RecordingSid=r&RecordingSource=StartCallRecordingAPI&RecordingStatus=in-progress&RecordingChannels=2&Timestamp=t".to_owned(), Report),
+            ("machine detection after a beep", "&AnsweredBy=machine_end_beep&CallSidLegacy=v3%3Aold".to_owned(), Report),
+            ("stream started", "&StreamEvent=stream-started&StreamSid=s&StreamName=n".to_owned(), Report),
+            ("stream, as the reference has it", "&StreamEvent=stream-error&StreamSid=s&StreamError=e".to_owned(), Report),
+            ("siprec", "&SiprecSid=s&SiprecEvent=siprec-stopped&CallStatus=in-progress".to_owned(), Report),
+            ("deepfake detection", "&DeepfakeDetectionResult=real&DeepfakeDetectionScore=0.1".to_owned(), Report),
             ("stream", "&StreamEvent=stream-failed&StreamSid=s&StreamError=e&Timestamp=t".to_owned(), Report),
             ("transcription", "&TranscriptionEvent=transcription-content&TranscriptionData=x".to_owned(), Report),
             ("conference", "&ConferenceSid=c&StatusCallbackEvent=participant-leave&SequenceNumber=4".to_owned(), Report),
@@ -258,6 +278,62 @@ mod tests {
             let form = format!("{WHO}{rest}");
             let event = recognize(&head(""), form.as_bytes()).unwrap();
             assert_eq!(event.facts.speech, expected, "{rest}");
+        }
+    }
+
+    #[test]
+    fn a_caller_who_got_through_was_connected() {
+        for (rest, expected) in [
+            ("&DialCallStatus=completed&DialCallDuration=9", true),
+            ("&DialCallStatus=answered", true),
+            ("&DialCallStatus=completed&DialBridged=true", true),
+            ("&DialCallStatus=completed&DialBridged=false", false),
+            ("&DialBridged=true", true),
+            ("&DialCallStatus=no-answer", false),
+            ("&DialCallStatus=busy&DialBridged=false", false),
+            ("&DialCallStatus=canceled", false),
+            ("&DialCallSid=c", false),
+            ("&QueueResult=bridged&QueueTime=4", true),
+            ("&QueueResult=redirected-from-bridged", true),
+            ("&QueueResult=bridging-in-process", false),
+            ("&QueueResult=hangup", false),
+            ("&QueueSid=q&QueuePosition=1", false),
+            ("&ReferCallStatus=completed", true),
+            ("&ReferCallStatus=failed", false),
+            ("&CallStatus=completed", false),
+            ("&CallStatus=in-progress", false),
+        ] {
+            let form = format!("{WHO}{rest}");
+            let event = recognize(&head(""), form.as_bytes()).unwrap();
+            assert_eq!(event.facts.connected, expected, "{rest}");
+        }
+        let end = format!("{WHO}{STATUS}&CallStatus=completed&DialCallStatus=completed");
+        let event = recognize(&head(""), end.as_bytes()).unwrap();
+        assert!(event.facts.connected, "the end of a call tells it as well");
+    }
+
+    #[test]
+    fn one_key_is_a_choice_and_more_are_never_looked_at() {
+        for (rest, expected) in [
+            ("&Digits=1", Some(b'1')),
+            ("&Digits=0&SpeechResult=zero", Some(b'0')),
+            ("&Digits=%2A", Some(b'*')),
+            ("&Digits=%23&FinishedOnKey=", Some(b'#')),
+            ("&Digits=*", Some(b'*')),
+            ("&Digits=", None),
+            ("&Digits=12", None),
+            ("&Digits=%31%32", None),
+            ("&Digits=4111111111111111", None),
+            ("&Digits=hangup&RecordingUrl=u", None),
+            ("&Digits=A", None),
+            ("&Digits=%20", None),
+            ("&Digits=\u{661}", None),
+            ("&Digits=1&CallbackSource=call-progress-events", None),
+            ("&Digit=1", None),
+        ] {
+            let form = format!("{WHO}{rest}");
+            let event = recognize(&head(""), form.as_bytes()).unwrap();
+            assert_eq!(event.facts.choice, expected, "{rest}");
         }
     }
 

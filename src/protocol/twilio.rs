@@ -74,6 +74,13 @@ mod tests {
             ("queue's wait", format!("{inbound}&QueueSid=QU1&QueuePosition=1&QueueTime=3"), Step),
             ("conference's wait", format!("{inbound}&ConferenceSid=CF1&FriendlyName=r"), Step),
             ("refer's action", format!("{inbound}&ReferCallStatus=completed"), Step),
+            ("enqueue's action", format!("{inbound}&QueueResult=queue-full&QueueSid=QU1&QueueTime=0"), Step),
+            ("queue's whisper", format!("{inbound}&QueueSid=QU1&QueueTime=3&DequeingCallSid=CA3"), Step),
+            ("payment's action", "&Direction=outbound-api&CallStatus=in-progress&Result=success&PaymentCardNumber=xxxx".to_owned(), Step),
+            ("relay's action, caller gone", "&Direction=inbound&CallStatus=completed&SessionId=VX1&SessionStatus=ended&SessionDuration=9&HandoffData=%7B%7D".to_owned(), Step),
+            ("fallback fetch", "&Direction=inbound&CallStatus=ringing&ErrorCode=11205&ErrorUrl=https%3A%2F%2Fa.example.com%2Fvoice".to_owned(), Start),
+            ("fallback fetch, later", format!("{inbound}&ErrorCode=12100&ErrorUrl=u"), Step),
+            ("fallback fetch of an action", format!("{inbound}&Digits=1&ErrorCode=11200&ErrorUrl=u"), Step),
             ("initiated", format!("&Direction=outbound-api&CallStatus=initiated{STATUS}"), Progress),
             ("answered", format!("{inbound}{STATUS}"), Progress),
             ("completed", format!("&Direction=inbound&CallStatus=completed&Duration=1&CallDuration=49&SipResponseCode=200{STATUS}"), ended(FinalStatus::Completed, Some(49))),
@@ -84,9 +91,19 @@ mod tests {
             ("no answer", format!("&CallStatus=no-answer{STATUS}"), ended(FinalStatus::NotReached, None)),
             ("canceled", format!("&CallStatus=canceled{STATUS}"), ended(FinalStatus::Canceled, None)),
             ("failed", format!("&CallStatus=failed{STATUS}"), ended(FinalStatus::Failed(Fault::Backend), None)),
+            ("failed, inbound", format!("&Direction=inbound&CallStatus=failed&SipResponseCode=500{STATUS}"), ended(FinalStatus::Failed(Fault::Backend), None)),
+            ("failed, refused far away", format!("&Direction=outbound-api&CallStatus=failed&SipResponseCode=404{STATUS}"), ended(FinalStatus::Failed(Fault::Provider), None)),
+            ("failed, not refused", format!("&Direction=outbound-api&CallStatus=failed&SipResponseCode=200{STATUS}"), ended(FinalStatus::Failed(Fault::Backend), None)),
+            ("failed before it was sent", format!("&Direction=outbound-api&CallStatus=failed&ErrorCode=13224{STATUS}"), ended(FinalStatus::Failed(Fault::Backend), None)),
+            ("completed whatever the code", format!("&Direction=outbound-api&CallStatus=completed&SipResponseCode=603{STATUS}"), ended(FinalStatus::Completed, None)),
+            ("dialled leg ended", format!("&Direction=outbound-dial&ParentCallSid=CA9&CallStatus=no-answer&SipResponseCode=487{STATUS}"), ended(FinalStatus::NotReached, None)),
             ("it never tells who", format!("&CallStatus=completed&HangupSource=caller{STATUS}"), ended(FinalStatus::Completed, None)),
             ("recording", "&RecordingStatus=completed&RecordingSource=RecordVerb&RecordingUrl=u".to_owned(), Report),
             ("transcription", "&CallStatus=completed&TranscriptionText=hi&TranscriptionStatus=completed&RecordingUrl=u".to_owned(), Report),
+            ("recording begins", "&RecordingSid=RE1&RecordingStatus=in-progress&RecordingSource=StartCallRecordingAPI&RecordingTrack=both".to_owned(), Report),
+            ("transcription goes on", "&TranscriptionSid=GT1&TranscriptionEvent=transcription-content&Final=false&SequenceId=2&Timestamp=t".to_owned(), Report),
+            ("stream failed", "&StreamSid=MZ1&StreamEvent=stream-error&StreamError=e&Timestamp=t".to_owned(), Report),
+            ("siprec", "&SiprecSid=SR1&SiprecEvent=siprec-error&Timestamp=t".to_owned(), Report),
             ("conference event", "&ConferenceSid=CF1&StatusCallbackEvent=participant-join&SequenceNumber=1&Timestamp=t".to_owned(), Report),
             ("stream event", "&StreamSid=MZ1&StreamEvent=stream-stopped&Timestamp=t".to_owned(), Report),
             ("partial speech", format!("{inbound}&StableSpeechResult=sal&UnstableSpeechResult=es&SequenceNumber=2"), Report),
@@ -136,6 +153,24 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn any_bytes_and_values_fall_into_a_class(
+            name in prop::sample::select(vec![
+                "CallStatus", "Direction", "DialCallStatus", "SipResponseCode", "CallDuration", "Digits", "Unheard",
+            ]),
+            value in prop::collection::vec(any::<u8>(), 0..12),
+        ) {
+            let mut form = format!("CallSid=CA1&{name}=").into_bytes();
+            form.extend(value.into_iter().filter(|&byte| byte != b'&'));
+            let head = Head {
+                query: "",
+                content_type: Some("application/x-www-form-urlencoded"),
+                encoded: false,
+            };
+            let event = recognize(&head, &form).unwrap();
+            prop_assert_eq!(event.call.as_deref(), Some("CA1"));
+        }
+
         #[test]
         fn the_order_of_fields_changes_nothing(
             fields in prop::sample::subsequence(vec![
