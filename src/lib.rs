@@ -35,6 +35,8 @@ pub mod tally;
 
 pub mod table;
 
+pub mod trust;
+
 pub mod desk;
 
 // -- ring 5: adapters (they do not know each other) -----------------------------------

@@ -95,20 +95,31 @@ pub fn decode(value: &[u8]) -> Cow<'_, str> {
         let text = std::str::from_utf8(value).map(Cow::Borrowed);
         return text.unwrap_or_else(|_| String::from_utf8_lossy(value));
     };
-    let (plain, mut rest) = value.split_at(first);
+    let (plain, rest) = value.split_at(first);
     let mut bytes = Vec::with_capacity(value.len());
     bytes.extend_from_slice(plain);
-    while let Some((byte, after)) = step(rest) {
-        bytes.push(byte);
-        let plain = memchr2(b'%', b'+', after).unwrap_or(after.len());
-        let (plain, escaped) = after.split_at(plain);
-        bytes.extend_from_slice(plain);
-        rest = escaped;
-    }
+    decode_into(rest, &mut bytes);
     Cow::Owned(match String::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
     })
+}
+
+/// Appends a name or value as the bytes that were meant, UTF-8 or not.
+pub fn decode_into(value: &[u8], bytes: &mut Vec<u8>) {
+    let mut rest = value;
+    while !rest.is_empty() {
+        let plain = memchr2(b'%', b'+', rest).unwrap_or(rest.len());
+        let (plain, escaped) = rest.split_at(plain);
+        bytes.extend_from_slice(plain);
+        rest = match step(escaped) {
+            Some((byte, after)) => {
+                bytes.push(byte);
+                after
+            }
+            None => return,
+        };
+    }
 }
 
 /// Do two values mean the same text?
