@@ -14,11 +14,13 @@ pub mod secret;
 mod blind;
 mod check;
 mod directory;
+mod edge;
 mod file;
 mod routes;
 mod split;
 mod tables;
 mod text;
+mod verify;
 mod walk;
 
 #[cfg(test)]
@@ -41,9 +43,10 @@ pub use problem::{Level, Problem};
 pub use report::{Report, Source};
 pub use secret::Secret;
 
+use crate::document::address::Addresses;
 use crate::measure::scorecard::Mature;
-use crate::model::PerBackend;
-use crate::proxy::settings::Settings;
+use crate::model::{Backend, PerBackend};
+use crate::proxy::settings::{PublicUrl, Route, Settings, Upstream};
 use crate::rollout::Wishes;
 use crate::rules::Rule;
 use crate::split::Scheme;
@@ -281,6 +284,23 @@ fn beside_syntax(text: &str, broken: &[toml::de::Error], found: Vec<Problem>) ->
     told
 }
 
+/// The URLs that lead to us: the public one, and whatever a backend may call
+/// itself by on one of our paths.
+fn addresses(public: &PublicUrl, backends: &PerBackend<Upstream>, routes: &[Route]) -> Addresses {
+    let public = format!("{}://{}", public.scheme, public.authority);
+    let names: Vec<String> = Backend::ALL
+        .iter()
+        .flat_map(|side| {
+            let backend = &backends[*side];
+            // TLS to backends is refused, so their own URLs are all http.
+            let own = format!("http://{}", backend.authority);
+            std::iter::once(own).chain(backend.names.iter().cloned())
+        })
+        .collect();
+    let paths: Vec<String> = routes.iter().map(|route| route.path.clone()).collect();
+    Addresses::new(&public, &names, &paths)
+}
+
 /// The draft without its holes; None if there is one.
 fn assemble(
     path: &Path,
@@ -290,11 +310,17 @@ fn assemble(
 ) -> Option<Config> {
     let scheme = draft.split.scheme()?;
     let wishes = draft.split.wishes();
-    let mut routes: Vec<_> = (draft.routes.iter())
+    let mut routes: Vec<Route> = (draft.routes.iter())
         .map(routes::Draft::route)
         .collect::<Option<_>>()?;
     // Longest first, so that the first match is the right one.
     routes.sort_by_key(|route| std::cmp::Reverse(route.path.len()));
+    let backends = PerBackend {
+        legacy: draft.backends.legacy?.upstream.value,
+        new: draft.backends.new?.upstream.value,
+    };
+    let addresses = (draft.listen.public.as_ref())
+        .map(|public| Arc::new(addresses(public, &backends, &routes)));
     let directory = listing.map(directory::Listing::directory);
     let tenants = match (draft.tenants_file, &directory) {
         (Some(file), Some(directory)) => Some(TenantsFile {
@@ -326,17 +352,15 @@ fn assemble(
         proxy: Settings {
             public: draft.listen.public,
             trusted_proxies: draft.listen.trusted,
-            backends: PerBackend {
-                legacy: draft.backends.legacy?.value,
-                new: draft.backends.new?.value,
-            },
+            backends,
             routes,
             directory: directory.map(Arc::new),
             unlisted: draft.unlisted,
             limits: draft.limits,
             short: draft.short?.value,
-            addresses: None,
-            token_secret: None,
+            addresses,
+            token_secret: (draft.listen.token_secret)
+                .map(|secret| Arc::from(secret.expose().as_bytes())),
         },
         tenants,
         scheme,

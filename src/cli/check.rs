@@ -21,6 +21,8 @@ pub struct Args {
 pub struct Checked {
     /// What is allowed and perhaps not meant, as one report; empty for nothing.
     pub warnings: String,
+    /// For each route, how genuine webhooks are told.
+    pub routes: Vec<String>,
 }
 
 /// Reads the file and shows every problem in it.
@@ -35,11 +37,14 @@ fn load(args: &Args) -> Result<Checked, String> {
     if let Some(calls) = args.calls_per_minute {
         loaded.warnings.extend(loaded.config.blind_rows(calls));
     }
-    if loaded.warnings.is_empty() {
-        return Ok(Checked::default());
-    }
+    let warnings = if loaded.warnings.is_empty() {
+        String::new()
+    } else {
+        loaded.warnings.render(true)
+    };
     Ok(Checked {
-        warnings: loaded.warnings.render(true),
+        warnings,
+        routes: loaded.config.verification(),
     })
 }
 
@@ -51,6 +56,9 @@ fn show(args: &Args, read: Result<Checked, String>, out: &mut dyn Write) -> Resu
     } else {
         failure::note(checked.warnings.trim_end());
         writeln!(out, "{file}: well, with warnings")?;
+    }
+    for route in &checked.routes {
+        writeln!(out, "  {route}")?;
     }
     Ok(())
 }
@@ -73,14 +81,20 @@ mod tests {
     }
 
     #[test]
-    fn a_good_file_is_said_to_be_well_and_warnings_are_mentioned() {
+    fn a_good_file_is_said_to_be_well_with_its_warnings_and_what_is_verified() {
         for (warnings, said) in [
-            ("", "s.toml: well\n"),
-            ("two rows are blind\n", "s.toml: well, with warnings\n"),
+            ("", "s.toml: well\n  /ivr: not verified\n"),
+            (
+                "two rows are blind\n",
+                "s.toml: well, with warnings\n  /ivr: not verified\n",
+            ),
         ] {
-            let warnings = warnings.to_owned();
+            let checked = Checked {
+                warnings: warnings.to_owned(),
+                routes: vec!["/ivr: not verified".to_owned()],
+            };
             let mut out = Vec::new();
-            show(&args(), Ok(Checked { warnings }), &mut out).unwrap();
+            show(&args(), Ok(checked), &mut out).unwrap();
             assert_eq!(String::from_utf8(out).unwrap(), said);
         }
     }

@@ -8,7 +8,9 @@ use super::file::Draft;
 use super::problem::{Problem, Problems, nearest};
 use super::text::Span;
 use super::walk::{At, named, shown};
+use super::{edge, file};
 use crate::measure::scorecard::Mature;
+use crate::model::Backend;
 use crate::rollout::List;
 use crate::rules::{Action, Side, Unit};
 use crate::split::tenants::{Unlisted, e164};
@@ -20,6 +22,7 @@ pub(super) fn run(draft: &Draft, tenants: Option<&BTreeSet<String>>, problems: &
     addresses(draft, &add);
     admin_token(draft, &add);
     backends(draft, &add);
+    edge::run(draft, &add);
     paths(draft, &add);
     calls(draft, &add);
     timeouts(draft, &add);
@@ -29,7 +32,8 @@ pub(super) fn run(draft: &Draft, tenants: Option<&BTreeSet<String>>, problems: &
     known_tenants(draft, tenants, &add);
 }
 
-type Add<'a> = dyn Fn(Problem) + 'a;
+/// Puts one problem on the pile.
+pub(super) type Add<'a> = dyn Fn(Problem) + 'a;
 
 fn addresses(draft: &Draft, add: &Add<'_>) {
     let listen = &draft.listen;
@@ -71,7 +75,11 @@ fn admin_token(draft: &Draft, add: &Add<'_>) {
 }
 
 fn backends(draft: &Draft, add: &Add<'_>) {
-    let (legacy, new) = (&draft.backends.legacy, &draft.backends.new);
+    let backend = |side| {
+        let backend: Option<&file::Backend> = draft.backends[side].as_ref();
+        backend.map(|backend| &backend.upstream)
+    };
+    let (legacy, new) = (backend(Backend::Legacy), backend(Backend::New));
     if let (Some(legacy), Some(new)) = (legacy, new)
         && (&legacy.value.host, legacy.value.port) == (&new.value.host, new.value.port)
     {

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Debug, Display};
 
 use super::text::Span;
-use super::walk::named;
-use super::{Access, Config};
+use super::walk::{named, shown};
+use super::{Access, Config, routes, verify};
 use crate::measure::scorecard::Mature;
 use crate::model::Backend;
-use crate::proxy::settings::{Route, Upstream};
+use crate::proxy::settings::{Route, Upstream, Verify};
 use crate::rollout::List;
 use crate::rules::{Rule, Side, Unit};
 use crate::split::{By, Hash};
@@ -35,7 +35,7 @@ impl Diff {
 pub fn diff(old: &Config, new: &Config) -> Diff {
     let mut changed = Vec::new();
     edge(old, new, &mut changed);
-    routes(&old.proxy.routes, &new.proxy.routes, &mut changed);
+    every_route(&old.proxy.routes, &new.proxy.routes, &mut changed);
     tenants(old, new, &mut changed);
     wishes(old, new, &mut changed);
     rules(&old.rules, &new.rules, &mut changed);
@@ -152,7 +152,25 @@ fn edge(old: &Config, new: &Config, into: &mut Vec<String>) {
     };
     for backend in Backend::ALL {
         let (before, after) = (&old.proxy.backends[backend], &new.proxy.backends[backend]);
-        compare(into, &format!("backend.{backend}"), before, after, url);
+        let name = format!("backend.{backend}");
+        if url(before) != url(after) {
+            into.push(format!("`{name}`: {} → {}", url(before), url(after)));
+        }
+        let (names, claim) = (format!("{name}.names"), format!("{name}.claim"));
+        compare(into, &names, &before.names, &after.names, |list| all(list));
+        compare(
+            into,
+            &claim,
+            &before.claim,
+            &after.claim,
+            |claim| match claim {
+                Some(claim) => format!("{} = {}", shown(&claim.query), shown(&claim.value)),
+                None => "none".to_owned(),
+            },
+        );
+    }
+    if old.proxy.token_secret != new.proxy.token_secret {
+        into.push("`listen.token_secret` is another one".to_owned());
     }
     compare(
         into,
@@ -193,9 +211,26 @@ fn edge(old: &Config, new: &Config, into: &mut Vec<String>) {
             before.drain_timeout,
             after.drain_timeout,
         ),
+        (
+            "limits.stream_drain_timeout",
+            before.stream_drain_timeout,
+            after.stream_drain_timeout,
+        ),
+        (
+            "limits.stream_idle_timeout",
+            before.stream_idle_timeout,
+            after.stream_idle_timeout,
+        ),
     ] {
         compare(into, name, &before, &after, |span| Span(*span).to_string());
     }
+    compare(
+        into,
+        "limits.streams",
+        &before.streams,
+        &after.streams,
+        ToString::to_string,
+    );
     compare(
         into,
         "calls.mature",
@@ -215,7 +250,7 @@ fn edge(old: &Config, new: &Config, into: &mut Vec<String>) {
     );
 }
 
-fn routes(old: &[Route], new: &[Route], into: &mut Vec<String>) {
+fn every_route(old: &[Route], new: &[Route], into: &mut Vec<String>) {
     let before: BTreeMap<_, _> = old.iter().map(|route| (&route.path, route)).collect();
     let after: BTreeMap<_, _> = new.iter().map(|route| (&route.path, route)).collect();
     for path in before.keys().filter(|path| !after.contains_key(*path)) {
@@ -239,7 +274,10 @@ fn routes(old: &[Route], new: &[Route], into: &mut Vec<String>) {
             &name("tenant"),
             &before.tenant,
             &after.tenant,
-            |list| format!("{list:?}"),
+            |list| {
+                let list: Vec<String> = list.iter().map(routes::written).collect();
+                all(&list)
+            },
         );
         compare(
             into,
@@ -262,7 +300,29 @@ fn routes(old: &[Route], new: &[Route], into: &mut Vec<String>) {
             &after.timeout,
             |span| Span(*span).to_string(),
         );
+        compare(
+            into,
+            &name("affinity"),
+            &before.affinity,
+            &after.affinity,
+            word,
+        );
+        verified(path, before.verify.as_ref(), after.verify.as_ref(), into);
     }
+}
+
+/// What changes in how genuine webhooks are told. Keys may change on a reload: that
+/// is how they are rotated. They are secrets, so a change is told, not shown.
+fn verified(path: &str, old: Option<&Verify>, new: Option<&Verify>, into: &mut Vec<String>) {
+    if old == new {
+        return;
+    }
+    let (before, after) = (verify::told(old), verify::told(new));
+    into.push(if before == after {
+        format!("route `{path}` verifies by other keys, secrets or options")
+    } else {
+        format!("`route {path} verify`: {before} → {after}")
+    });
 }
 
 fn tenants(old: &Config, new: &Config, into: &mut Vec<String>) {
@@ -374,6 +434,7 @@ mod tests {
     const BEFORE: &str = r#"
 [listen]
 webhooks = "127.0.0.1:8080"
+public_url = "https://voice.example.com"
 [backend.legacy]
 url = "http://127.0.0.1:3001"
 [backend.new]
@@ -442,8 +503,38 @@ action = "reverse"
                 ":3003",
                 "`backend.new`: http://127.0.0.1:3002 (Public Host) → http://127.0.0.1:3003 (Public Host)",
             ),
+            (
+                "url = \"http://127.0.0.1:3002\"",
+                "ANDnames = [\"https://ivr.example.com\"]",
+                "`backend.new.names`: [] → [https://ivr.example.com]",
+            ),
+            (
+                "url = \"http://127.0.0.1:3002\"",
+                "ANDclaim = { query = \"origin\", value = \"new\" }",
+                "`backend.new.claim`: none → origin = new",
+            ),
+            (
+                "protocol = \"telnyx-texml\"",
+                "ANDaffinity = \"url\"",
+                "`route /ivr affinity`: memory → url",
+            ),
+            (
+                "protocol = \"telnyx-texml\"",
+                "ANDtenant = [\"connection\", \"path:2\"]",
+                "`route /ivr tenant`: [to] → [connection, path:2]",
+            ),
+            (
+                "[split]",
+                "[limits]\nstream_idle_timeout = \"1m\"\n[split]",
+                "`limits.stream_idle_timeout`: 10m → 1m",
+            ),
+            (
+                "[split]",
+                "[limits]\nstreams = 9\n[split]",
+                "`limits.streams`: 5000 → 9",
+            ),
         ] {
-            let diff = changed_by(from, to);
+            let diff = changed_by(from, &to.replace("AND", &format!("{from}\n")));
             assert_eq!(diff.changed, [sentence], "{to}");
             assert!(diff.needs_restart.is_empty() && diff.refused.is_empty());
         }

@@ -5,6 +5,7 @@
 //! what is there, and blame nothing that is not.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use super::walk::{At, Section, Value, shown};
 use super::{Access, LogFormat, OnEmpty, routes, split, tables, text};
 use crate::measure::scorecard::Mature;
 use crate::model::PerBackend;
-use crate::proxy::settings::{HostHeader, Limits, PublicUrl, Upstream};
+use crate::proxy::settings::{Claim, HostHeader, Limits, PublicUrl, Upstream};
 use crate::split::tenants::Unlisted;
 
 /// The file as far as it could be read.
@@ -29,7 +30,7 @@ pub(super) struct Draft {
     pub(super) limits: Limits,
     pub(super) log_format: LogFormat,
     pub(super) access: Access,
-    pub(super) backends: PerBackend<Option<At<Upstream>>>,
+    pub(super) backends: PerBackend<Option<Backend>>,
     pub(super) routes: Vec<routes::Draft>,
     pub(super) tenants_file: Option<At<PathBuf>>,
     pub(super) unlisted: Unlisted,
@@ -51,8 +52,24 @@ pub(super) struct Listening {
     /// A token was asked for, even if it could not be read.
     pub(super) token_named: bool,
     pub(super) token: Option<Secret>,
+    /// A public URL was written, even if it could not be read.
+    pub(super) public_named: bool,
     pub(super) public: Option<PublicUrl>,
     pub(super) trusted: Vec<IpNet>,
+    /// Where the secret of tokens is named, even if it could not be read.
+    pub(super) token_secret_span: Option<Range<usize>>,
+    pub(super) token_secret: Option<Secret>,
+}
+
+/// One `[backend.X]`.
+#[derive(Debug)]
+pub(super) struct Backend {
+    /// What the edge obeys; its span is that of `url`.
+    pub(super) upstream: At<Upstream>,
+    /// Its `names`, as they stand in `upstream`.
+    pub(super) names: Vec<At<String>>,
+    /// Where `claim` stands.
+    pub(super) claim_span: Option<Range<usize>>,
 }
 
 /// Reads every section. `base` is where the files that it names are looked for.
@@ -64,7 +81,7 @@ pub(super) fn draft(table: &DeTable<'_>, problems: &Problems, base: &Path) -> Dr
     let limits = limits(&root.section("limits", "[limits]"));
     let (log_format, access) = log(&root.section("log", "[log]"));
     let backends = backends(&root);
-    let routes = routes::read(&root);
+    let routes = routes::read(&root, base);
     let (tenants_file, unlisted) = tenants(&root.section("tenants", "[tenants]"), base);
     let (short, mature) = calls(&root.section("calls", "[calls]"));
     let split = split::read(&root.section("split", "[split]"));
@@ -106,13 +123,16 @@ fn listen(section: &Section<'_>, base: &Path) -> Listening {
         .get("metrics")
         .and_then(|value| value.address().map(|address| value.at(address)));
     let token = section.get("admin_token");
+    let public = section.get("public_url");
+    let token_secret = section.get("token_secret");
     let listening = Listening {
         webhooks,
         admin,
         metrics,
         token_named: token.is_some(),
         token: token.and_then(|value| secret::read(&value, base)),
-        public: section.get("public_url").and_then(|value| {
+        public_named: public.is_some(),
+        public: public.and_then(|value| {
             let origin = value.read("\"https://voice.example.com\"", text::origin)?;
             Some(PublicUrl {
                 scheme: origin.scheme.to_owned(),
@@ -123,6 +143,8 @@ fn listen(section: &Section<'_>, base: &Path) -> Listening {
             .get("trusted_proxies")
             .map(|value| networks(&value))
             .unwrap_or_default(),
+        token_secret_span: token_secret.as_ref().map(|value| value.key_span.clone()),
+        token_secret: token_secret.and_then(|value| secret::read(&value, base)),
     };
     section.finish(&["tls"], &[]);
     listening
@@ -181,9 +203,11 @@ fn limits(section: &Section<'_>) -> Limits {
         body_timeout: time("body_timeout", MOMENT).unwrap_or(given.body_timeout),
         idle_timeout: time("idle_timeout", MOMENT).unwrap_or(given.idle_timeout),
         drain_timeout: time("drain_timeout", Duration::ZERO).unwrap_or(given.drain_timeout),
-        stream_drain_timeout: given.stream_drain_timeout,
-        stream_idle_timeout: given.stream_idle_timeout,
-        streams: given.streams,
+        stream_drain_timeout: time("stream_drain_timeout", Duration::ZERO)
+            .unwrap_or(given.stream_drain_timeout),
+        stream_idle_timeout: time("stream_idle_timeout", Duration::from_secs(1))
+            .unwrap_or(given.stream_idle_timeout),
+        streams: count("streams", 1_000_000).unwrap_or(given.streams),
     };
     section.finish(
         &[],
@@ -217,7 +241,7 @@ fn log(section: &Section<'_>) -> (LogFormat, Access) {
     (format, access)
 }
 
-fn backends(root: &Section<'_>) -> PerBackend<Option<At<Upstream>>> {
+fn backends(root: &Section<'_>) -> PerBackend<Option<Backend>> {
     let section = root.section("backend", "[backend]");
     if !section.is_there() && section.span.is_none() {
         root.problems.add(
@@ -238,7 +262,7 @@ fn backends(root: &Section<'_>) -> PerBackend<Option<At<Upstream>>> {
     backends
 }
 
-fn backend(parent: &Section<'_>, section: &Section<'_>) -> Option<At<Upstream>> {
+fn backend(parent: &Section<'_>, section: &Section<'_>) -> Option<Backend> {
     if !section.is_there() {
         // Of the wrong kind was already said.
         if section.span.is_none() {
@@ -260,7 +284,14 @@ fn backend(parent: &Section<'_>, section: &Section<'_>) -> Option<At<Upstream>> 
         })
         .unwrap_or(HostHeader::Public);
     let url = section.need("url", "\"http://127.0.0.1:3001\"");
-    section.finish(&["names", "claim", "tls"], &[]);
+    let names = section
+        .get("names")
+        .map(|value| names(&value))
+        .unwrap_or_default();
+    let claimed = section.get("claim");
+    let claim_span = claimed.as_ref().map(Value::span);
+    let claim = claimed.and_then(|value| claim(&value));
+    section.finish(&["tls"], &[]);
     let url = url?;
     let origin = url.read("\"http://127.0.0.1:3001\"", text::origin)?;
     if origin.scheme == "https" {
@@ -271,14 +302,45 @@ fn backend(parent: &Section<'_>, section: &Section<'_>) -> Option<At<Upstream>> 
             .add(Problem::error(Some(url.span()), message).help(help));
         return None;
     }
-    Some(url.at(Upstream {
+    let upstream = url.at(Upstream {
         authority: origin.authority(),
         host: origin.host,
         port: origin.port,
         host_header,
-        names: Vec::new(),
-        claim: None,
-    }))
+        names: names.iter().map(|name| name.value.clone()).collect(),
+        claim,
+    });
+    Some(Backend {
+        upstream,
+        names,
+        claim_span,
+    })
+}
+
+fn names(value: &Value<'_>) -> Vec<At<String>> {
+    const EXAMPLE: &str = "[\"https://ivr-new.example.com\"]";
+    value
+        .one_or_list(&format!("a list of URLs, for example {EXAMPLE}"))
+        .iter()
+        .filter_map(|name| {
+            let origin = name.read("\"https://ivr-new.example.com\"", text::origin)?;
+            Some(name.at(format!("{}://{}", origin.scheme, origin.authority())))
+        })
+        .collect()
+}
+
+fn claim(value: &Value<'_>) -> Option<Claim> {
+    let table = value.table("`claim`")?;
+    let word = |key, example: &str| {
+        let value = table.need(key, example)?;
+        Some(value.string(example)?.to_owned())
+    };
+    let (query, value) = (word("query", "\"origin\""), word("value", "\"new\""));
+    table.finish(&[], &[]);
+    Some(Claim {
+        query: query?,
+        value: value?,
+    })
 }
 
 fn tenants(section: &Section<'_>, base: &Path) -> (Option<At<PathBuf>>, Unlisted) {

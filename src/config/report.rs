@@ -13,8 +13,8 @@ use annotate_snippets::{AnnotationKind, Group, Level as Mark, Origin, Renderer, 
 use super::problem::{Level, MAIN, Problem};
 
 /// Words that make a line one not to be shown as it is.
-const SECRET: [&str; 8] = [
-    "token", "secret", "password", "passwd", "bearer", "hmac", "_key", "notify",
+const SECRET: [&str; 10] = [
+    "token", "secret", "password", "passwd", "bearer", "hmac", "_key", "notify", "auth", "verify",
 ];
 
 /// A file that problems point into.
@@ -278,6 +278,11 @@ mod tests {
             ("admin_token = hunter2", "admin_token = *******"),
             ("admin_token = \"hunter2", "admin_token = \"*******"),
             ("t = { secret = \"é\" }", "t = { secret = \"**\" }"),
+            ("auth_tokn = \"hunter2\"", "auth_tokn = \"*******\""),
+            (
+                "verify = { mode = \"off\", secrt = \"hunter2\" }",
+                "verify = { mode = \"***\", secrt = \"*******\" }",
+            ),
             ("url = \"http://u:p@host/\"", "url = \"http://***@host/\""),
             (
                 "percentage = 10 # no token here",

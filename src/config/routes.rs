@@ -1,5 +1,6 @@
 //! `[[route]]`: which paths are webhooks of which provider, and whose calls.
 
+use std::path::Path;
 use std::time::Duration;
 
 use http::HeaderName;
@@ -7,6 +8,7 @@ use http::HeaderName;
 use super::file::networks;
 use super::problem::{Problem, nearest};
 use super::text;
+use super::verify;
 use super::walk::{At, Section, Value, shown};
 use crate::model::Protocol;
 use crate::proxy::settings::{Affinity, Route};
@@ -16,17 +18,7 @@ use crate::split::tenants::Source;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Keys of the contract that later versions obey.
-const LATER: [&str; 6] = [
-    "verify",
-    "entry",
-    "rescue",
-    "rescue_after",
-    "last_resort",
-    "affinity",
-];
-
-/// Tenant sources of protocols that later versions speak.
-const LATER_SOURCES: [&str; 2] = ["phone-number", "assistant"];
+const LATER: [&str; 4] = ["entry", "rescue", "rescue_after", "last_resort"];
 
 /// One route as far as it could be read.
 #[derive(Debug)]
@@ -36,13 +28,17 @@ pub(super) struct Draft {
     /// Its protocol.
     pub(super) protocol: Option<Protocol>,
     /// Where the tenant's key stands.
-    pub(super) tenant: Vec<Source>,
+    pub(super) tenant: Vec<At<Source>>,
     /// Networks allowed to post.
     pub(super) sources: Vec<ipnet::IpNet>,
     /// Paths that mean "served".
     pub(super) served: Vec<At<String>>,
     /// None where it could not be read.
     pub(super) timeout: Option<At<Duration>>,
+    /// How genuine webhooks are told, if the file says anything of it.
+    pub(super) verify: Option<verify::Draft>,
+    /// Where a call's backend is remembered.
+    pub(super) affinity: At<Affinity>,
 }
 
 impl Draft {
@@ -53,19 +49,23 @@ impl Draft {
             // Whoever runs it numbers it, by what ran before.
             number: 0,
             protocol: self.protocol?,
-            tenant: self.tenant.clone(),
+            tenant: self.tenant.iter().map(|at| at.value.clone()).collect(),
             sources: self.sources.clone(),
             served: self.served.iter().map(|path| path.value.clone()).collect(),
             timeout: self.timeout.as_ref()?.value,
-            verify: None,
-            affinity: Affinity::Memory,
+            verify: match &self.verify {
+                Some(draft) => draft.verify()?,
+                None => None,
+            },
+            affinity: self.affinity.value,
         })
     }
 }
 
 /// Reads every route, in file order.
-pub(super) fn read(root: &Section<'_>) -> Vec<Draft> {
-    let routes: Vec<Draft> = root.rows("route").iter().map(route).collect();
+pub(super) fn read(root: &Section<'_>, base: &Path) -> Vec<Draft> {
+    let rows = root.rows("route");
+    let routes: Vec<Draft> = rows.iter().map(|row| route(row, base)).collect();
     if root.get("route").is_none_or(|value| value.is_empty_list()) {
         root.problems.add(
             Problem::error(
@@ -79,17 +79,20 @@ pub(super) fn read(root: &Section<'_>) -> Vec<Draft> {
     routes
 }
 
-fn route(section: &Section<'_>) -> Draft {
+fn route(section: &Section<'_>, base: &Path) -> Draft {
+    let protocol = section.need("protocol", "\"telnyx-texml\"");
+    let protocol = protocol.and_then(|value| protocol_of(&value));
     let draft = Draft {
         path: section
             .need("path", "\"/ivr\"")
             .and_then(|value| Some(value.at(value.read("\"/ivr\"", text::path)?))),
-        protocol: section
-            .need("protocol", "\"telnyx-texml\"")
-            .and_then(|value| protocol(&value)),
+        protocol,
         tenant: match section.get("tenant") {
             Some(value) => sources(&value),
-            None => vec![Source::To],
+            None => vec![At {
+                value: Source::To,
+                span: None,
+            }],
         },
         sources: section
             .get("sources")
@@ -109,19 +112,25 @@ fn route(section: &Section<'_>) -> Draft {
                 span: None,
             }),
         },
+        verify: section
+            .get("verify")
+            .and_then(|value| verify::read(&value, protocol, base)),
+        affinity: match section.get("affinity") {
+            Some(value) => value.at(value.choice(&WHERE).unwrap_or_default()),
+            None => At {
+                value: Affinity::Memory,
+                span: None,
+            },
+        },
     };
     section.finish(&LATER, &[]);
     draft
 }
 
-fn protocol(value: &Value<'_>) -> Option<Protocol> {
-    if let Some(later @ ("vapi" | "telnyx-call-control")) = value.as_str() {
-        value.refuse(
-            format!("\"{later}\" is not in this version"),
-            "this version speaks `telnyx-texml` and `twilio`",
-        );
-        return None;
-    }
+/// Where a call's backend is remembered.
+const WHERE: [(&str, Affinity); 2] = [("memory", Affinity::Memory), ("url", Affinity::Url)];
+
+fn protocol_of(value: &Value<'_>) -> Option<Protocol> {
     value.choice(&Protocol::ALL.map(|protocol| (protocol.name(), protocol)))
 }
 
@@ -133,44 +142,45 @@ fn paths(value: &Value<'_>) -> Vec<At<String>> {
         .collect()
 }
 
-fn sources(value: &Value<'_>) -> Vec<Source> {
+fn sources(value: &Value<'_>) -> Vec<At<Source>> {
     let list = value.one_or_more("a list of places, for example [\"to\"]", "[\"to\"]");
-    list.iter().filter_map(source).collect()
+    list.iter()
+        .filter_map(|entry| Some(entry.at(source(entry)?)))
+        .collect()
 }
 
 fn source(value: &Value<'_>) -> Option<Source> {
-    const WORDS: [&str; 4] = ["to", "from", "connection", "account"];
-    const HELP: &str =
-        "it is `to`, `from`, `connection`, `account`, `header:NAME`, `query:NAME` or `path:N`";
+    const HELP: &str = "it is `to`, `from`, `connection`, `account`, `phone-number`, `assistant`, \
+                        `metadata.KEY`, `header:NAME`, `query:NAME` or `path:N`";
     let text = value.string("\"to\"")?;
-    let (word, rest) = match text.split_once(':') {
-        Some((word, rest)) => (word, Some(rest)),
-        None => (text, None),
-    };
-    match (word, rest) {
-        ("to", None) => return Some(Source::To),
-        ("from", None) => return Some(Source::From),
-        ("connection", None) => return Some(Source::Connection),
-        ("account", None) => return Some(Source::Account),
-        ("header", Some(name)) => {
+    if let Some((_, source)) = WORDS.iter().find(|(word, _)| *word == text) {
+        return Some(source.clone());
+    }
+    if let Some(key) = text.strip_prefix("metadata.") {
+        if !key.is_empty() {
+            return Some(Source::Metadata(key.to_owned()));
+        }
+        value.refuse("names no key", "for example \"metadata.tenant\"");
+        return None;
+    }
+    match text.split_once(':') {
+        Some(("header", name)) => {
             if let Ok(name) = HeaderName::try_from(name) {
                 return Some(Source::Header(name.as_str().to_owned()));
             }
             value.refuse("names no header", "for example \"header:x-tenant\"");
         }
-        ("query", Some(name)) if !name.is_empty() => return Some(Source::Query(name.to_owned())),
-        ("path", Some(number)) => match number.parse() {
+        Some(("query", name)) if !name.is_empty() => return Some(Source::Query(name.to_owned())),
+        Some(("path", number)) => match number.parse() {
             Ok(number @ 1..=32) => return Some(Source::Path(number)),
             _ => value.refuse(
                 "counts the segments of the path from 1 to 32",
                 "for example \"path:2\" for the `b` of /a/b",
             ),
         },
-        _ if LATER_SOURCES.contains(&text) || text.starts_with("metadata.") => {
-            value.refuse(format!("\"{}\" is not in this version", shown(text)), HELP)
-        }
         _ => {
-            let help = match nearest(text, &WORDS) {
+            let words = WORDS.map(|(word, _)| word);
+            let help = match nearest(text, &words) {
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => HELP.to_owned(),
             };
@@ -178,4 +188,46 @@ fn source(value: &Value<'_>) -> Option<Source> {
         }
     }
     None
+}
+
+/// Sources that are one word.
+const WORDS: [(&str, Source); 6] = [
+    ("to", Source::To),
+    ("from", Source::From),
+    ("connection", Source::Connection),
+    ("account", Source::Account),
+    ("phone-number", Source::PhoneNumber),
+    ("assistant", Source::Assistant),
+];
+
+/// A source as the file writes it.
+pub(super) fn written(source: &Source) -> String {
+    match source {
+        Source::Metadata(key) => format!("metadata.{key}"),
+        Source::Header(name) => format!("header:{name}"),
+        Source::Query(name) => format!("query:{name}"),
+        Source::Path(number) => format!("path:{number}"),
+        word => (WORDS.iter())
+            .find(|(_, source)| source == word)
+            .map_or_else(String::new, |(word, _)| (*word).to_owned()),
+    }
+}
+
+/// What webhooks of a protocol carry of the sources that are one word, and
+/// `metadata.KEY`. Whatever is in an address or a header may come with any.
+pub(super) const fn carried(protocol: Protocol) -> &'static [&'static str] {
+    match protocol {
+        Protocol::TelnyxTexml | Protocol::TelnyxCallControl => {
+            &["to", "from", "connection", "account"]
+        }
+        Protocol::Twilio => &["to", "from", "account"],
+        Protocol::Vapi => &[
+            "to",
+            "from",
+            "account",
+            "phone-number",
+            "assistant",
+            "metadata.KEY",
+        ],
+    }
 }

@@ -33,18 +33,43 @@ impl fmt::Debug for Secret {
 /// Reads `{ env = "NAME" }` or `{ file = "path" }`. Problems point at the key,
 /// because a report shows the line it points at.
 pub(super) fn read(value: &Value<'_>, base: &Path) -> Option<Secret> {
-    let refuse = |message: String, help: &str| {
-        let problem = Problem::error(Some(value.key_span.clone()), message);
-        value.problems.add(problem.help(help));
-        None
-    };
-    let name = &value.name;
     if !value.is_table() {
+        let name = &value.name;
         return refuse(
+            value,
             format!("`{name}` is a secret, and secrets do not stand in the file"),
             "write { env = \"NAME\" } or { file = \"path\" }",
         );
     }
+    checked(kept(value, base)?, value)
+}
+
+/// Reads one secret, or two of them in a list: while one replaces the other both
+/// are good. None if anything is wrong with one of them.
+pub(super) fn one_or_two(value: &Value<'_>, base: &Path) -> Option<Vec<Secret>> {
+    if !value.is_list() {
+        return Some(vec![read(value, base)?]);
+    }
+    let mut entries = value.list("a list");
+    if !matches!(entries.len(), 1 | 2) {
+        let name = &value.name;
+        return refuse(
+            value,
+            format!("`{name}` is one secret or a list of two"),
+            "the second is there while one replaces the other",
+        );
+    }
+    for entry in &mut entries {
+        entry.key_span = value.key_span.clone();
+    }
+    // Each is read before one is missed, so that both are spoken of.
+    let read: Vec<_> = entries.iter().map(|entry| read(entry, base)).collect();
+    read.into_iter().collect()
+}
+
+/// The text that `{ env = "NAME" }` or `{ file = "path" }` leads to.
+pub(super) fn kept(value: &Value<'_>, base: &Path) -> Option<String> {
+    let name = &value.name;
     let table = value.table(&format!("`{name}`"))?;
     let (env, file) = (table.get("env"), table.get("file"));
     table.finish(&[], &[]);
@@ -54,12 +79,19 @@ pub(super) fn read(value: &Value<'_>, base: &Path) -> Option<Secret> {
         _ => Err("needs either `env` or `file`".to_owned()),
     };
     match found {
-        Ok(text) => Some(checked(text, value)?),
+        Ok(text) => Some(text),
         Err(why) => refuse(
+            value,
             format!("`{name}` {why}"),
             "write { env = \"NAME\" } or { file = \"path\" }, and have it there before the start",
         ),
     }
+}
+
+fn refuse<T>(value: &Value<'_>, message: String, help: &str) -> Option<T> {
+    let problem = Problem::error(Some(value.key_span.clone()), message);
+    value.problems.add(problem.help(help));
+    None
 }
 
 fn from_env(name: &str) -> Result<String, String> {

@@ -241,6 +241,11 @@ impl<'a> Value<'a> {
         self.value.get_ref().is_table()
     }
 
+    /// Is it a list?
+    pub(super) fn is_list(&self) -> bool {
+        self.value.get_ref().is_array()
+    }
+
     /// A string that is not empty and has no control characters.
     pub(super) fn string(&self, example: &str) -> Option<&'a str> {
         let Some(text) = self.as_str() else {

@@ -203,6 +203,65 @@ fn the_sample_and_the_preset_are_taken_without_a_warning() {
     );
 }
 
+/// The sample with what it only shows as a comment, of Vapi's credentials this one.
+fn sample_with_everything(credential: &str) -> String {
+    const SHOWN: [&str; 12] = [
+        "public_url",
+        "token_secret",
+        "streams",
+        "stream_idle_timeout",
+        "stream_drain_timeout",
+        "names",
+        "claim",
+        "[[route]]",
+        "path",
+        "protocol",
+        "tenant",
+        "affinity",
+    ];
+    let sample = include_str!("../../config/switchback.toml");
+    let lines = sample.lines().map(|line| {
+        let shown = line.strip_prefix("# ").unwrap_or_default();
+        let key = shown.split_ascii_whitespace().next().unwrap_or_default();
+        let other = line.contains("VAPI_") && !line.contains(credential);
+        match key {
+            "verify" if !other => shown,
+            key if SHOWN.contains(&key) => shown,
+            _ => line,
+        }
+    });
+    let text: Vec<&str> = lines.collect();
+    let mut text = text.join("\n");
+    // Secrets that the environment of a test does not hold.
+    while let Some((before, rest)) = text.split_once("{ env = ") {
+        let (_, after) = rest.split_once('}').expect("the table ends");
+        text = format!("{before}{{ file = \"secret\" }}{after}");
+    }
+    text.replace(
+        "base64 of 32 bytes",
+        "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
+    )
+    .replace("host = \"public\"", "host = \"backend\"")
+    .replace("[backend.new]", "[backend.new]\nhost = \"backend\"")
+}
+
+#[test]
+fn what_the_sample_shows_as_a_comment_is_taken_too() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("secret"), "long-enough-not-to-be-guessed").unwrap();
+    for credential in ["\"VAPI_SECRET\"", "\"VAPI_TOKEN\"", "\"VAPI_HMAC_SECRET\""] {
+        let text = sample_with_everything(credential);
+        let loaded = load_text(&dir.path().join("t.toml"), text);
+        let loaded = loaded.unwrap_or_else(|report| panic!("{report}"));
+        assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+        let routes = &loaded.config.proxy.routes;
+        assert_eq!(routes.len(), 4, "one of each protocol");
+        assert!(routes.iter().all(|route| route.verify.is_some()));
+        assert!(loaded.config.proxy.token_secret.is_some());
+        assert!(loaded.config.proxy.backends.new.claim.is_some());
+    }
+}
+
 #[test]
 fn rows_get_the_defaults_of_their_measure() {
     let rules = shipped("switchback.toml").config.rules;

@@ -1,6 +1,7 @@
 //! What the public edge obeys. Built whole from a checked configuration, never
 //! changed afterwards; a reload makes a new one.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::protocol::signature::{Mode, Verifier};
 use crate::split::tenants::{Directory, Source, Unlisted};
 
 /// Everything the public edge obeys.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Settings {
     /// What the providers were given, for `X-Forwarded-*`: scheme and authority.
     pub public: Option<PublicUrl>,
@@ -35,6 +36,36 @@ pub struct Settings {
     /// What tokens in URLs are signed with, where the file names it; else the
     /// installation's own secret.
     pub token_secret: Option<Arc<[u8]>>,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Named one by one, so that what is added is looked at for secrets.
+        let Self {
+            public,
+            trusted_proxies,
+            backends,
+            routes,
+            directory,
+            unlisted,
+            limits,
+            short,
+            addresses,
+            token_secret,
+        } = self;
+        f.debug_struct("Settings")
+            .field("public", public)
+            .field("trusted_proxies", trusted_proxies)
+            .field("backends", backends)
+            .field("routes", routes)
+            .field("directory", directory)
+            .field("unlisted", unlisted)
+            .field("limits", limits)
+            .field("short", short)
+            .field("addresses", addresses)
+            .field("token_secret", &token_secret.as_ref().map(|_| "MASKED"))
+            .finish()
+    }
 }
 
 impl Settings {
