@@ -12,6 +12,7 @@ mod alarms;
 #[cfg(test)]
 mod bench;
 mod event;
+mod genuine;
 #[cfg(test)]
 mod simulation;
 mod status;
@@ -25,9 +26,9 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::document::FlawSet;
-use crate::measure::Observation;
 pub use crate::measure::ReportKind;
 use crate::measure::scorecard::Mature;
+use crate::measure::{CallEnd, Ended, Observation};
 use crate::model::{PerBackend, Tick, Wall, mask_numbers};
 use crate::rollout::{self, Command, Entry, Order, Phase, Rollout, Wishes};
 pub use crate::rollout::{Refusal, RefusalKind};
@@ -36,6 +37,7 @@ use crate::rules::{Action, Finding, Rule, Verdict};
 use crate::split::{Scheme, Split};
 use alarms::Alarms;
 pub use event::{Effect, Event, Notice, Severity, Ticket};
+use genuine::Genuine;
 pub use status::{BackendStatus, Done, Reported, RuleStatus, Status, Verification};
 
 /// What the engine obeys. Built from a checked configuration.
@@ -73,6 +75,7 @@ pub struct Engine {
     rollout: Rollout,
     evidence: Evidence,
     alarms: Alarms,
+    genuine: Genuine,
     findings: Vec<Finding>,
     active: PerBackend<u64>,
     habits: FlawSet,
@@ -81,7 +84,8 @@ pub struct Engine {
     pending: Option<Pending>,
     verification: Option<Verification>,
     report_ids: VecDeque<String>,
-    ends_seen: u64,
+    /// Calls whose end was told.
+    ends_seen: PerBackend<u64>,
     began: Tick,
     /// Steps toward legacy whose record was not confirmed yet, with the moment they
     /// were sent. Bounded by [`UNRECORDED`].
@@ -122,6 +126,7 @@ impl Engine {
         let split = rollout.split(&settings.scheme);
         let mut engine = Self {
             alarms: Alarms::default(),
+            genuine: Genuine::default(),
             findings: Vec::new(),
             active: PerBackend::default(),
             habits: FlawSet::NONE,
@@ -129,7 +134,7 @@ impl Engine {
             pending: None,
             verification: Verification::goes_on(&rollout),
             report_ids: VecDeque::new(),
-            ends_seen: 0,
+            ends_seen: PerBackend::default(),
             began: now,
             unrecorded: VecDeque::new(),
             split,
@@ -183,6 +188,12 @@ impl Engine {
         &self.split
     }
 
+    /// What the routes are called, by the numbers that observations carry. Only
+    /// notices use it; to be told anew after every reload.
+    pub fn name_routes(&mut self, paths: Vec<String>) {
+        self.genuine.name(paths);
+    }
+
     /// Is a raise on its way to the disk?
     pub fn is_waiting(&self) -> bool {
         self.pending.is_some()
@@ -221,6 +232,8 @@ impl Engine {
         }
         self.active = active;
         self.findings = self.evidence.judge(now, active);
+        let notices = self.genuine.update(now);
+        effects.extend(notices.into_iter().map(Effect::Say));
         self.act(now, wall, effects);
         self.verify();
         let habits = self.evidence.habits();
@@ -238,10 +251,15 @@ impl Engine {
                     verification.new_calls_on_new += 1;
                 }
             }
-            Observation::Ended(_) => self.ends_seen += 1,
+            // That a call was given up after hours is no end that was told.
+            Observation::Ended(Ended {
+                end: CallEnd::Expired,
+                ..
+            }) => {}
+            Observation::Ended(ended) => self.ends_seen[ended.backend] += 1,
+            Observation::Checked(checked) => self.genuine.heard(checked),
             Observation::Placed(_)
             | Observation::Answered(_)
-            | Observation::Checked(_)
             | Observation::Connected { .. }
             | Observation::Stream { .. }
             | Observation::Refused { .. } => {}

@@ -9,7 +9,9 @@ pub mod counts;
 pub mod early;
 pub mod histogram;
 pub mod scorecard;
+pub mod shown;
 pub mod tenants;
+pub mod trail;
 pub mod window;
 
 use crate::document::Flaw;
@@ -49,6 +51,18 @@ pub enum Observation {
     },
 }
 
+impl Observation {
+    /// May anything be concluded from it? Not from a webhook that is not known to be
+    /// genuine where it should be: whoever forges one must move no number. This is the
+    /// one place that says so; windows and metrics ask here.
+    pub const fn is_evidence(&self) -> bool {
+        match self {
+            Self::Answered(what) => what.counts,
+            _ => true,
+        }
+    }
+}
+
 /// How a webhook went.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Answered {
@@ -73,9 +87,9 @@ pub struct Answered {
     /// (an event, an unknown call, or already heard this minute).
     pub voice: Option<Voice>,
     /// `speech_recognition_rate`: this webhook carried a speech result, good or
-    /// empty.
+    /// empty. Events tell it as well as voice webhooks.
     pub speech: Option<bool>,
-    /// The caller's choice from the first menu of the call: one key.
+    /// The caller's choice from the first menu of the call: one of [`MENU_KEYS`].
     pub choice: Option<u8>,
     /// Time the backend says its data took (`Server-Timing: db;dur=…`), in
     /// microseconds.
@@ -339,9 +353,9 @@ impl CallEnd {
     /// Every end, for metrics that exist from the start.
     pub const ALL: [Self; 8] = [
         Self::Served,
-        Self::Transferred,
         Self::Abandoned,
         Self::Short,
+        Self::Transferred,
         Self::Failed,
         Self::ProviderFailed,
         Self::Unknown,
@@ -390,6 +404,18 @@ impl ReportKind {
     }
 }
 
+/// The keys a caller can press, as they stand in [`Choices`]. What is none of them
+/// is no choice.
+pub const MENU_KEYS: [u8; 12] = *b"0123456789*#";
+
+/// How often each of [`MENU_KEYS`] was a caller's first choice.
+pub type Choices = [u64; MENU_KEYS.len()];
+
+/// Where a key stands in [`MENU_KEYS`].
+pub fn menu_place(key: u8) -> Option<usize> {
+    MENU_KEYS.iter().position(|known| *known == key)
+}
+
 /// A backend's numbers as operators see them.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Numbers {
@@ -405,6 +431,14 @@ pub struct Numbers {
     pub response_time_p95_ms: Option<f64>,
     /// Share of mature calls abandoned, over fifteen minutes of calls.
     pub abandonment_rate: Option<f64>,
+    /// Share of mature ended calls that failed, over fifteen minutes of calls.
+    pub failed_call_rate: Option<f64>,
+    /// Seconds that mature calls lasted in the mean, over fifteen minutes of calls.
+    pub call_duration_mean_s: Option<f64>,
+    /// Share of speech results that were not empty, last fifteen minutes.
+    pub speech_recognition_rate: Option<f64>,
     /// Calls begun since the process began.
     pub calls: u64,
+    /// What no row reads.
+    pub shown: shown::Numbers,
 }

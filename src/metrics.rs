@@ -17,14 +17,16 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use metrics::{Counter, Gauge, Histogram};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusRecorder};
 use parking_lot::Mutex;
 
 use self::make::{Make, describe, outcome_index};
 use self::names::*;
 use crate::document::Flaw;
 use crate::engine::{RuleStatus, Status};
-use crate::measure::{Answered, CallEnd, Cause, Kind, Observation, Placed};
+use crate::measure::{
+    Answered, CallEnd, Cause, Found, Kind, MENU_KEYS, Observation, Placed, Streamed, menu_place,
+};
 use crate::model::{Backend, PerBackend};
 use crate::rollout::Phase;
 use crate::rules::{Rule, Unit};
@@ -41,6 +43,12 @@ pub const RULES_MAX: usize = 128;
 /// Bucket edges in seconds; the thresholds of the tables are added to them.
 const EDGES: [f64; 13] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+
+/// Bucket edges in seconds for opening a connection: next door it takes a tenth of a
+/// millisecond, over an ocean a fifth of a second.
+const CONNECT_EDGES: [f64; 13] = [
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 ];
 
 /// Statuses the public edge refuses with; any other counts under `other`.
@@ -106,6 +114,14 @@ pub struct Metrics {
 struct RouteSeries {
     webhooks: PerBackend<[[Counter; OUTCOMES]; 2]>,
     duration: PerBackend<Histogram>,
+    signatures: [Counter; Found::ALL.len()],
+    uncounted: Counter,
+}
+
+struct StreamSeries {
+    opened: Counter,
+    refused: Counter,
+    active: Gauge,
 }
 
 struct SideSeries {
@@ -114,6 +130,10 @@ struct SideSeries {
     ends: [Counter; CallEnd::ALL.len()],
     flawed: [Counter; Flaw::ALL.len()],
     active: Gauge,
+    choices: [Counter; MENU_KEYS.len()],
+    data_query: Histogram,
+    connect: Histogram,
+    streams: StreamSeries,
 }
 
 struct RuleSeries {
@@ -132,7 +152,11 @@ impl Metrics {
     pub fn new(routes: &[&str], rules: &[Rule]) -> Self {
         let recorder = PrometheusBuilder::new()
             .set_buckets(&edges(rules))
-            .expect("the bucket edges are a list that is not empty")
+            .and_then(|builder| {
+                let connect = Matcher::Full(CONNECT.0.to_owned());
+                builder.set_buckets_for_metric(connect, &CONNECT_EDGES)
+            })
+            .expect("the bucket edges are lists that are not empty")
             .build_recorder();
         describe(&recorder);
         let make = Make(&recorder);
@@ -206,14 +230,29 @@ impl Metrics {
     /// request of the last hundred milliseconds.
     pub fn observe(&self, observation: &Observation) {
         match observation {
+            Observation::Answered(answered) if !observation.is_evidence() => {
+                self.on_route(answered.route, |route| route.uncounted.increment(1));
+            }
             Observation::Answered(answered) => self.answered(answered),
             Observation::Placed(placed) => self.placed(placed),
             Observation::Ended(ended) => {
                 self.sides[ended.backend].ends[ended.end as usize].increment(1);
             }
-            Observation::Checked(_)
-            | Observation::Connected { .. }
-            | Observation::Stream { .. } => {}
+            Observation::Checked(checked) => self.on_route(checked.route, |route| {
+                route.signatures[checked.found as usize].increment(1);
+            }),
+            Observation::Connected { backend, took_us } => {
+                self.sides[*backend].connect.record(seconds(*took_us));
+            }
+            Observation::Stream { backend, what } => {
+                let streams = &self.sides[*backend].streams;
+                match what {
+                    Streamed::Opened => streams.opened.increment(1),
+                    Streamed::Refused => streams.refused.increment(1),
+                    // How many are open is the engine's to say, as with calls.
+                    Streamed::Closed => {}
+                }
+            }
             Observation::Refused { status } => {
                 let known = STATUSES.iter().position(|known| known == status);
                 self.refused[known.unwrap_or(STATUSES.len())].increment(1);
@@ -222,20 +261,33 @@ impl Metrics {
     }
 
     fn answered(&self, answered: &Answered) {
-        let routes = self.routes.load();
-        let route = routes
-            .get(usize::from(answered.route))
-            .map_or(&self.elsewhere, AsRef::as_ref);
-        route.webhooks[answered.backend][answered.kind as usize][outcome_index(answered.outcome)]
+        self.on_route(answered.route, |route| {
+            route.webhooks[answered.backend][answered.kind as usize]
+                [outcome_index(answered.outcome)]
             .increment(1);
-        // Only what a caller waits for, so that a dashboard and a rule agree.
-        if let (Kind::Voice, Some(latency_us)) = (answered.kind, answered.latency_us) {
-            route.duration[answered.backend].record(f64::from(latency_us) / 1e6);
-        }
-        self.overhead.record(f64::from(answered.overhead_us) / 1e6);
+            // Only what a caller waits for, so that a dashboard and a rule agree.
+            if let (Kind::Voice, Some(latency_us)) = (answered.kind, answered.latency_us) {
+                route.duration[answered.backend].record(seconds(latency_us));
+            }
+        });
+        self.overhead.record(seconds(answered.overhead_us));
+        let side = &self.sides[answered.backend];
         if let Some(flaw) = answered.flaw {
-            self.sides[answered.backend].flawed[flaw as usize].increment(1);
+            side.flawed[flaw as usize].increment(1);
         }
+        if let Some(place) = answered.choice.and_then(menu_place) {
+            side.choices[place].increment(1);
+        }
+        if let Some(data_us) = answered.data_us {
+            side.data_query.record(seconds(data_us));
+        }
+    }
+
+    /// Counts on a route's series; a number that no route has counts under `other`.
+    fn on_route(&self, number: u16, count: impl FnOnce(&RouteSeries)) {
+        let routes = self.routes.load();
+        let route = routes.get(usize::from(number));
+        count(route.map_or(&self.elsewhere, AsRef::as_ref));
     }
 
     fn placed(&self, placed: &Placed) {
@@ -263,8 +315,9 @@ impl Metrics {
         self.durable.set(one_if(status.durable));
         self.generation.set(status.generation as f64);
         for backend in Backend::ALL {
-            let active = status.backends[backend].calls_active;
-            self.sides[backend].active.set(active as f64);
+            let (side, told) = (&self.sides[backend], &status.backends[backend]);
+            side.active.set(told.calls_active as f64);
+            side.streams.active.set(told.streams_active as f64);
         }
         for series in self.rules.load().iter() {
             let rule = status
@@ -378,6 +431,10 @@ fn edges(rules: &[Rule]) -> Vec<f64> {
     edges.sort_by(f64::total_cmp);
     edges.dedup();
     edges
+}
+
+fn seconds(micros: u32) -> f64 {
+    f64::from(micros) / 1e6
 }
 
 const fn one_if(yes: bool) -> f64 {

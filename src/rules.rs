@@ -7,6 +7,8 @@ pub mod blind;
 pub mod compare;
 #[cfg(test)]
 mod day;
+#[cfg(test)]
+mod ended;
 pub mod evidence;
 #[cfg(test)]
 mod judging;
@@ -28,7 +30,7 @@ pub struct Rule {
     /// Which side of the threshold is bad.
     pub side: Side,
     /// In the measure's own unit (see [`Unit`]): a share as 0..=1, a time in
-    /// milliseconds, else a plain number.
+    /// milliseconds, a call's duration in seconds, else a plain number.
     pub threshold: f64,
     /// The trailing span it looks over.
     pub over: Duration,
@@ -55,7 +57,9 @@ impl Rule {
             "{}-{}-{}-{}",
             measure.name(),
             side.name(),
-            words::amount(measure, threshold).replace(' ', ""),
+            words::amount(measure, threshold)
+                .replace(' ', "")
+                .replace("min", "m"),
             words::span(over).replace(' ', "").replace("min", "m")
         )
     }
@@ -64,7 +68,10 @@ impl Rule {
     pub const fn default_failed_min(measure: Measure, action: Action) -> u32 {
         match (measure, action) {
             (
-                Measure::ErrorRate | Measure::AbandonmentRate | Measure::SpeechRecognitionRate,
+                Measure::ErrorRate
+                | Measure::FailedCallRate
+                | Measure::AbandonmentRate
+                | Measure::SpeechRecognitionRate,
                 Action::Reverse,
             ) => 8,
             _ => 0,
@@ -86,7 +93,7 @@ impl Rule {
         }
     }
 
-    /// Can the row be tested early? Shares and the mean, on their bad side.
+    /// Can the row be tested early? Shares and the mean response time, on their bad side.
     pub fn can_be_early(&self) -> bool {
         self.measure.can_be_early(self.side)
     }
@@ -96,6 +103,7 @@ impl Rule {
         matches!(
             self.measure,
             Measure::ErrorRate
+                | Measure::FailedCallRate
                 | Measure::AbandonmentRate
                 | Measure::SpeechRecognitionRate
                 | Measure::BackendDown
@@ -174,8 +182,12 @@ pub enum Measure {
     ResponseTimeP95,
     /// Its 99th percentile.
     ResponseTimeP99,
+    /// Share of mature ended calls that failed by the application's doing.
+    FailedCallRate,
     /// Share of mature calls whose caller hung up before being served.
     AbandonmentRate,
+    /// How long mature calls lasted, in the mean.
+    CallDurationMean,
     /// Share of speech results that were not empty.
     SpeechRecognitionRate,
     /// Calls begun and not ended.
@@ -203,19 +215,23 @@ pub enum Unit {
     Share,
     /// Milliseconds, written `"800ms"` or `"3s"`.
     Millis,
+    /// Seconds that a call lasts, written `"4m"`.
+    Seconds,
     /// A plain number.
     Number,
 }
 
 impl Measure {
     /// Every measure.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::ErrorRate,
         Self::ResponseTimeMean,
         Self::ResponseTimeP50,
         Self::ResponseTimeP95,
         Self::ResponseTimeP99,
+        Self::FailedCallRate,
         Self::AbandonmentRate,
+        Self::CallDurationMean,
         Self::SpeechRecognitionRate,
         Self::ConcurrentCalls,
         Self::CallsPerHour,
@@ -235,7 +251,9 @@ impl Measure {
             Self::ResponseTimeP50 => "response_time_p50",
             Self::ResponseTimeP95 => "response_time_p95",
             Self::ResponseTimeP99 => "response_time_p99",
+            Self::FailedCallRate => "failed_call_rate",
             Self::AbandonmentRate => "abandonment_rate",
+            Self::CallDurationMean => "call_duration_mean",
             Self::SpeechRecognitionRate => "speech_recognition_rate",
             Self::ConcurrentCalls => "concurrent_calls",
             Self::CallsPerHour => "calls_per_hour",
@@ -257,10 +275,12 @@ impl Measure {
     pub const fn unit(self) -> Unit {
         match self {
             Self::ErrorRate
+            | Self::FailedCallRate
             | Self::AbandonmentRate
             | Self::SpeechRecognitionRate
             | Self::MemoryUsed
             | Self::CpuUsed => Unit::Share,
+            Self::CallDurationMean => Unit::Seconds,
             Self::ResponseTimeMean
             | Self::ResponseTimeP50
             | Self::ResponseTimeP95
@@ -274,12 +294,15 @@ impl Measure {
         }
     }
 
-    /// Has it a sequential test, with the bad side this one?
+    /// Has it a sequential test, with the bad side this one? A call's duration has
+    /// none: a few long calls lift the mean while most are shorter than it, so how
+    /// many are longer than the threshold says little about it.
     pub fn can_be_early(self, side: Side) -> bool {
         side == self.bad_side()
             && matches!(
                 self,
                 Self::ErrorRate
+                    | Self::FailedCallRate
                     | Self::AbandonmentRate
                     | Self::SpeechRecognitionRate
                     | Self::ResponseTimeMean
@@ -299,7 +322,9 @@ impl Measure {
     pub const fn calls_min(self) -> u32 {
         match self {
             Self::ErrorRate
+            | Self::FailedCallRate
             | Self::AbandonmentRate
+            | Self::CallDurationMean
             | Self::SpeechRecognitionRate
             | Self::ResponseTimeMean
             | Self::ResponseTimeP50 => 20,

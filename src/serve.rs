@@ -158,6 +158,7 @@ pub fn start(mut config: Config, signals: Signals) -> anyhow::Result<Running> {
 
     let mut paths = Vec::new();
     config.proxy.number_routes(&mut paths);
+    engine.name_routes(paths.clone());
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let shared = Shared {
         routing: Arc::new(ArcSwap::from_pointee(Routing {

@@ -4,11 +4,14 @@
 //! They can be read back as well: the command line shows what the API said, and a
 //! field that an older Switchback does not send yet takes its default.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::desk;
 use crate::document::Flaw;
 use crate::engine;
+use crate::measure::MENU_KEYS;
 use crate::model::{Percentage, Wall};
 use crate::rollout::List;
 use crate::rules::{Action, Priority, Unit};
@@ -50,6 +53,9 @@ pub struct Status {
     pub notes: Vec<String>,
     /// First 12 hex digits of the configuration file's hash.
     pub config_hash: String,
+    /// Where the day of `calls_per_day` and `menu_choices` begins, RFC 3339: up to 24
+    /// hours ago, and not before the process began.
+    pub day_since: String,
     /// When the engine made this, RFC 3339.
     pub at: String,
     /// How long the process runs, in seconds.
@@ -86,6 +92,25 @@ pub struct Backend {
     pub calls: u64,
     /// Share of mature calls abandoned, last fifteen minutes; null without any.
     pub abandonment_rate: Option<f64>,
+    /// Share of mature ended calls that failed, last fifteen minutes; null without any.
+    pub failed_call_rate: Option<f64>,
+    /// Seconds that mature calls lasted, last fifteen minutes; null without any.
+    pub call_duration_mean_s: Option<f64>,
+    /// Share of speech results that were not empty, last fifteen minutes; null without any.
+    pub speech_recognition_rate: Option<f64>,
+    /// Calls begun in the last hour.
+    pub calls_per_hour: u64,
+    /// Calls begun since `day_since`.
+    pub calls_per_day: u64,
+    /// Time that data took, as the backend says, last five minutes; null without any.
+    pub data_query_mean_ms: Option<f64>,
+    /// Time that opening a connection took, last hour; null without any.
+    pub connect_mean_ms: Option<f64>,
+    /// Websockets open now.
+    pub streams_active: u64,
+    /// How often each key was a caller's first choice since `day_since`; without those
+    /// that nobody chose.
+    pub menu_choices: BTreeMap<String, u64>,
 }
 
 /// One row of a table.
@@ -96,7 +121,7 @@ pub struct Rule {
     pub name: String,
     /// What it looks at.
     pub measure: String,
-    /// The unit of `value`, `threshold` and `legacy`: `share` (0 to 1), `ms`, `number`.
+    /// The unit of `value`, `threshold` and `legacy`: `share` (0 to 1), `ms`, `s`, `number`.
     pub unit: String,
     /// What follows when it trips: `alert`, `hold`, `reverse`.
     pub action: String,
@@ -218,6 +243,7 @@ impl From<&engine::Status> for Status {
             habits: habits.map(|flaw| flaw.name().to_owned()).collect(),
             notes: status.notes.clone(),
             config_hash: status.config_hash.clone(),
+            day_since: rfc3339(status.day_since),
             at: rfc3339(status.at),
             uptime_s: status.uptime.as_secs(),
         }
@@ -235,6 +261,20 @@ impl From<&engine::BackendStatus> for Backend {
             calls_active: backend.calls_active,
             calls: backend.calls,
             abandonment_rate: backend.abandonment_rate,
+            failed_call_rate: backend.failed_call_rate,
+            call_duration_mean_s: backend.call_duration_mean_s,
+            speech_recognition_rate: backend.speech_recognition_rate,
+            calls_per_hour: backend.calls_per_hour,
+            calls_per_day: backend.calls_per_day,
+            data_query_mean_ms: backend.data_query_mean_ms,
+            connect_mean_ms: backend.connect_mean_ms,
+            streams_active: backend.streams_active,
+            menu_choices: MENU_KEYS
+                .into_iter()
+                .zip(backend.menu_choices)
+                .filter(|(_, times)| *times > 0)
+                .map(|(key, times)| (char::from(key).to_string(), times))
+                .collect(),
         }
     }
 }
@@ -311,6 +351,7 @@ const fn unit(unit: Unit) -> &'static str {
     match unit {
         Unit::Share => "share",
         Unit::Millis => "ms",
+        Unit::Seconds => "s",
         Unit::Number => "number",
     }
 }

@@ -10,8 +10,10 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::desk::{Ask, Reloaded};
-use crate::engine::{Done, Refusal, RefusalKind, ReportKind, RuleStatus, Verification};
-use crate::model::{Percentage, Wall};
+use crate::engine::{
+    BackendStatus, Done, Refusal, RefusalKind, ReportKind, RuleStatus, Verification,
+};
+use crate::model::{PerBackend, Percentage, Wall};
 use crate::rollout::{Command, Level, List, Phase};
 use crate::rules::{Action, Finding, Measure, Verdict};
 
@@ -524,17 +526,50 @@ async fn the_names_in_the_status_are_a_contract() {
             live_on_new: 3,
             measures_normal: false,
         }),
+        backends: PerBackend {
+            legacy: BackendStatus::default(),
+            new: BackendStatus {
+                failed_call_rate: Some(0.02),
+                call_duration_mean_s: Some(95.5),
+                speech_recognition_rate: Some(0.9),
+                calls_per_hour: 12,
+                calls_per_day: 340,
+                data_query_mean_ms: Some(4.5),
+                connect_mean_ms: Some(0.4),
+                streams_active: 2,
+                menu_choices: [0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3],
+                ..BackendStatus::default()
+            },
+        },
+        day_since: Wall(2_000),
         ..Status::default()
     }));
     let backend = json!({
         "webhooks": 0, "errors": 0, "error_rate": null, "response_time_mean_ms": null,
         "response_time_p95_ms": null, "calls_active": 0, "calls": 0, "abandonment_rate": null,
+        "failed_call_rate": null, "call_duration_mean_s": null, "speech_recognition_rate": null,
+        "calls_per_hour": 0, "calls_per_day": 0, "data_query_mean_ms": null,
+        "connect_mean_ms": null, "streams_active": 0, "menu_choices": {},
     });
+    let mut new = backend.clone();
+    for (field, value) in [
+        ("failed_call_rate", json!(0.02)),
+        ("call_duration_mean_s", json!(95.5)),
+        ("speech_recognition_rate", json!(0.9)),
+        ("calls_per_hour", json!(12)),
+        ("calls_per_day", json!(340)),
+        ("data_query_mean_ms", json!(4.5)),
+        ("connect_mean_ms", json!(0.4)),
+        ("streams_active", json!(2)),
+        ("menu_choices", json!({ "1": 7, "#": 3 })),
+    ] {
+        new[field] = value;
+    }
     let expected = json!({
         "phase": "rolled-back", "phase_since": "1970-01-01T00:00:00Z", "percentage": 25,
         "enabled": false, "latched": true, "because": null, "durable": false, "former_percentage": null,
             "generation": 7,
-        "backends": { "legacy": backend, "new": backend },
+        "backends": { "legacy": backend, "new": new },
         "rules": [{
             "name": "errors-10-5m", "measure": "error_rate", "unit": "share",
             "action": "reverse", "over_s": 300, "value": 0.226, "threshold": 0.1,
@@ -547,7 +582,7 @@ async fn the_names_in_the_status_are_a_contract() {
             "live_on_new": 3, "measures_normal": false,
         },
         "tenants": { "enabled": ["a"], "disabled": ["b"] },
-        "habits": [], "notes": [], "config_hash": "",
+        "habits": [], "notes": [], "config_hash": "", "day_since": "1970-01-01T00:00:02Z",
         "at": "1970-01-01T00:00:00Z", "uptime_s": 0,
     });
     let (status, shown) = get(&router(Arc::new(admin)), "/api/v1/status").await;

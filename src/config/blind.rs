@@ -111,6 +111,23 @@ mod tests {
     }
 
     #[test]
+    fn rows_of_ended_calls_are_blind_where_too_few_calls_are() {
+        for (measure, threshold) in [("failed_call_rate", "10%"), ("call_duration_mean", "4m")] {
+            let row = format!(
+                "early = false\n[[reversal]]\nmeasure = \"{measure}\"\nabove = \"{threshold}\"\n\
+                 over = \"5m\"\naction = \"reverse\"\n"
+            );
+            let row = match measure {
+                "failed_call_rate" => row + "early = false",
+                _ => row,
+            };
+            let config = config(10, &row);
+            assert_eq!(config.blind_rows(40.0).len(), 0, "{measure}");
+            assert_eq!(config.blind_rows(39.0).len(), 2, "{measure}");
+        }
+    }
+
+    #[test]
     fn at_zero_percent_the_question_is_whether_it_ever_sees() {
         let config = config(0, "early = false");
         assert_eq!(config.blind_rows(4.0).len(), 0);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Debug, Display};
+use std::time::Duration;
 
 use super::text::Span;
 use super::walk::{named, shown};
@@ -405,6 +406,7 @@ fn told(rule: &Rule) -> String {
     let threshold = match rule.measure.unit() {
         Unit::Share => format!("{}%", (rule.threshold * 1e6).round() / 1e4),
         Unit::Millis => format!("{}ms", rule.threshold),
+        Unit::Seconds => Span(Duration::from_secs_f64(rule.threshold)).to_string(),
         Unit::Number => rule.threshold.to_string(),
     };
     let (measure, over, action) = (rule.measure.name(), Span(rule.over), word(&rule.action));

@@ -9,18 +9,13 @@ use super::walk::{Section, Value, shown};
 use crate::rules::{Action, Early, Measure, Priority, Rule, Side, Unit};
 
 /// Measures of the contract that later versions know.
-const LATER: [&str; 5] = [
-    "failed_call_rate",
-    "call_duration_mean",
-    "breaker_opens",
-    "transactions",
-    "health_error_rate",
-];
+const LATER: [&str; 3] = ["breaker_opens", "transactions", "health_error_rate"];
 
 /// Channels that notices will go to.
 const CHANNELS: [&str; 5] = ["slack", "pagerduty", "email", "sms", "webhook"];
 
 const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// One row as far as it could be read.
 #[derive(Debug)]
@@ -199,6 +194,7 @@ fn limit(section: &Section<'_>, measure: Option<Measure>) -> Option<(Side, f64, 
             let span = value.duration(Duration::from_millis(1)..=Duration::from_secs(60))?;
             span.as_secs_f64() * 1000.0
         }
+        Unit::Seconds => value.duration(Duration::from_secs(1)..=DAY)?.as_secs_f64(),
         Unit::Number => {
             let number = value.number()?;
             if number < 0.0 {
@@ -279,7 +275,10 @@ fn count(section: &Section<'_>, key: &'static str) -> Option<Option<u32>> {
 const fn is_rate(measure: Measure) -> bool {
     matches!(
         measure,
-        Measure::ErrorRate | Measure::AbandonmentRate | Measure::SpeechRecognitionRate
+        Measure::ErrorRate
+            | Measure::FailedCallRate
+            | Measure::AbandonmentRate
+            | Measure::SpeechRecognitionRate
     )
 }
 
@@ -376,7 +375,9 @@ fn to(section: &Section<'_>) -> Vec<String> {
 fn made_name(measure: Measure, side: Side, threshold: f64, over: Duration, table: Table) -> String {
     let word = match measure {
         Measure::ErrorRate => "errors".to_owned(),
+        Measure::FailedCallRate => "failed-calls".to_owned(),
         Measure::AbandonmentRate => "abandonment".to_owned(),
+        Measure::CallDurationMean => "call-duration".to_owned(),
         Measure::SpeechRecognitionRate => "speech-recognition".to_owned(),
         other => other.name().replace('_', "-"),
     };
@@ -384,9 +385,93 @@ fn made_name(measure: Measure, side: Side, threshold: f64, over: Duration, table
         // Rounded to what people write: 0.07 × 100 is 7.000000000000001.
         Unit::Share => format!("{}", (threshold * 1e6).round() / 1e4),
         Unit::Millis => Span(Duration::from_secs_f64(threshold / 1000.0)).to_string(),
+        Unit::Seconds => Span(Duration::from_secs_f64(threshold)).to_string(),
         Unit::Number => format!("{threshold}"),
     };
     let below = if side == Side::Below { "below-" } else { "" };
     let alert = if table == Table::Alert { "alert-" } else { "" };
     format!("{alert}{word}-{below}{figure}-{}", Span(over)).replace(' ', "")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::load_text;
+    use super::*;
+
+    /// The only row of a file, or all that is wrong with it.
+    fn rule(row: &str) -> Result<Rule, String> {
+        let text = format!(
+            r#"
+            backend.legacy.url = "http://127.0.0.1:3001"
+            backend.new.url = "http://127.0.0.1:3002"
+            [[route]]
+            path = "/ivr"
+            protocol = "twilio"
+            {row}
+            "#
+        );
+        match load_text(Path::new("t.toml"), text) {
+            Ok(mut loaded) => Ok(loaded.config.rules.remove(0)),
+            Err(report) => Err(report.to_string()),
+        }
+    }
+
+    fn reversal(measure: &str, limit: &str) -> Result<Rule, String> {
+        rule(&format!(
+            "[[reversal]]\nmeasure = \"{measure}\"\n{limit}\nover = \"15m\"\naction = \"reverse\""
+        ))
+    }
+
+    #[test]
+    fn failed_calls_are_a_rate_with_a_rates_minima_and_its_early_test() {
+        let rule = reversal("failed_call_rate", "above = \"10%\"").unwrap();
+        assert_eq!(rule.measure, Measure::FailedCallRate);
+        assert_eq!((rule.calls_min, rule.failed_min), (20, 8));
+        assert_eq!(rule.early, Some(Early::default()));
+        assert_eq!(rule.name, "failed-calls-10-15m");
+        let fewer = reversal("failed_call_rate", "above = \"10%\"\nfailed_min = 3").unwrap();
+        assert_eq!(fewer.failed_min, 3);
+        let wrong = reversal("failed_call_rate", "above = \"4m\"").unwrap_err();
+        assert!(wrong.contains("is no share"), "{wrong}");
+    }
+
+    #[test]
+    fn a_calls_duration_is_held_against_a_duration_and_has_no_early_test() {
+        let rule = reversal("call_duration_mean", "above = \"4m\"").unwrap();
+        assert_eq!((rule.threshold, rule.calls_min), (240.0, 20));
+        assert_eq!((rule.failed_min, rule.early), (0, None));
+        assert_eq!(rule.name, "call-duration-4m-15m");
+        let short = reversal("call_duration_mean", "below = \"20s\"").unwrap();
+        assert_eq!((short.side, short.threshold), (Side::Below, 20.0));
+        for (limit, said) in [
+            ("above = \"5%\"", "is no duration"),
+            ("above = \"25h\"", "outside what is allowed"),
+            ("above = \"4m\"\nearly = true", "response_time_mean only"),
+            ("above = \"4m\"\nfailed_min = 3", "only for rates"),
+        ] {
+            let wrong = reversal("call_duration_mean", limit).unwrap_err();
+            assert!(wrong.contains(said), "{limit}: {wrong}");
+        }
+        // It is no response time, so no route's timeout is in its way.
+        assert!(reversal("call_duration_mean", "above = \"30m\"").is_ok());
+    }
+
+    #[test]
+    fn every_measure_of_this_version_can_stand_in_an_alert() {
+        for measure in Measure::ALL {
+            let limit = match measure.unit() {
+                Unit::Share => "\"50%\"",
+                Unit::Millis => "\"500ms\"",
+                Unit::Seconds => "\"4m\"",
+                Unit::Number => "3",
+            };
+            let row = format!(
+                "[[alert]]\nmeasure = \"{}\"\nabove = {limit}\nover = \"5m\"",
+                measure.name()
+            );
+            assert_eq!(rule(&row).map(|rule| rule.measure), Ok(measure));
+        }
+    }
 }

@@ -150,6 +150,11 @@ impl Bench {
         self.waiting.push(observation);
     }
 
+    /// What will be observed last at the next tick.
+    pub(super) fn last(&mut self) -> Option<&mut Observation> {
+        self.waiting.last_mut()
+    }
+
     /// The first answer to a call that was placed under the split in force.
     pub(super) fn answer(&mut self, backend: Backend, outcome: Outcome, latency_ms: u32) {
         let generation = self.engine.split().generation;

@@ -38,7 +38,7 @@ const HAPPENINGS: &[Happening] = &[
     (120, "leave", World::leave),
     (120, "answer", World::answer),
     (60, "speak", World::speak),
-    (30, "end", World::end),
+    (60, "end", World::end),
     (12, "provider hangs up", World::provider_hangs_up),
     (25, "order", World::order),
     (6, "report", World::report),
@@ -404,7 +404,12 @@ impl World {
                     self.disk.send(Job::Record(entry));
                 }
                 Effect::DropProvisional => self.lines.drop_provisional(&self.routing),
-                Effect::Reversed { .. } => self.note("reversal"),
+                Effect::Reversed { rule } => {
+                    self.note("reversal");
+                    if rule == "failed calls" {
+                        self.note("reversal by failed calls");
+                    }
+                }
                 Effect::Reply { ticket, result } => {
                     match &result {
                         Err(no) if no.why.contains("came in between") => self.note("overtaken"),

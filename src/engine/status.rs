@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Engine;
 use crate::document::FlawSet;
-use crate::measure::ReportKind;
+use crate::measure::{Choices, ReportKind};
 use crate::model::{Backend, PerBackend, Percentage, Tick, Wall};
 use crate::rollout::{List, Phase, Rollout};
 use crate::rules::{Action, Finding, Measure, Priority};
@@ -46,6 +46,9 @@ pub struct Status {
     pub notes: Vec<String>,
     /// First 12 hex digits of the configuration file's hash.
     pub config_hash: String,
+    /// Where the day of [`BackendStatus::calls_per_day`] begins: up to 24 hours ago,
+    /// and not before the process began.
+    pub day_since: Wall,
     /// The engine's own moment, so that a reader sees that it is alive.
     pub at: Wall,
     /// How long the process runs.
@@ -71,6 +74,26 @@ pub struct BackendStatus {
     pub calls: u64,
     /// Share of mature calls abandoned, last fifteen minutes.
     pub abandonment_rate: Option<f64>,
+    /// Share of mature ended calls that failed, last fifteen minutes.
+    pub failed_call_rate: Option<f64>,
+    /// Seconds that mature calls lasted in the mean, last fifteen minutes.
+    pub call_duration_mean_s: Option<f64>,
+    /// Share of speech results that were not empty, last fifteen minutes.
+    pub speech_recognition_rate: Option<f64>,
+    /// Calls begun in the last hour.
+    pub calls_per_hour: u64,
+    /// Calls begun since [`Status::day_since`].
+    pub calls_per_day: u64,
+    /// Milliseconds that the backend's data took in the mean, as it says itself, last
+    /// five minutes.
+    pub data_query_mean_ms: Option<f64>,
+    /// Milliseconds that opening a connection took in the mean, last hour.
+    pub connect_mean_ms: Option<f64>,
+    /// Websockets open now.
+    pub streams_active: u64,
+    /// How often each menu key was a caller's first choice since
+    /// [`Status::day_since`].
+    pub menu_choices: Choices,
 }
 
 /// One row of a table as operators see it.
@@ -148,6 +171,7 @@ pub struct Reported {
 /// The engine's status at this moment.
 pub(super) fn build(engine: &mut Engine, now: Tick, wall: Wall) -> Status {
     let backends = PerBackend::from_fn(|backend| backend_status(engine, backend, now));
+    let day_since = engine.evidence.day_since();
     let engine = &*engine;
     let rollout = &engine.rollout;
     let rules = engine.settings.rules.iter().zip(&engine.findings);
@@ -184,6 +208,7 @@ pub(super) fn build(engine: &mut Engine, now: Tick, wall: Wall) -> Status {
         habits: engine.habits,
         notes: notes(engine, &backends, now),
         config_hash: engine.settings.config_hash.clone(),
+        day_since: ago(wall, now.since(day_since)),
         at: wall,
         uptime: now.since(engine.began),
     }
@@ -205,13 +230,44 @@ fn notes(engine: &Engine, backends: &PerBackend<BackendStatus>, now: Tick) -> Ve
             "What was decided is not all on disk. Raises are refused until it is; look at the state directory's disk.",
         );
     }
-    let begun = backends.legacy.calls + backends.new.calls;
-    if begun >= CALLS_WITHOUT_END && engine.ends_seen == 0 {
-        note(
-            "No call's end was ever seen, so abandonment is unknown: point the provider's status callback at the proxy.",
-        );
+    for unseen in no_ends(engine, backends) {
+        note(&unseen);
+    }
+    for trouble in engine.genuine.notes() {
+        note(&trouble);
     }
     notes
+}
+
+/// Where calls begin and none of their ends is ever told. Asked of each backend:
+/// one may set its callback in its own documents and the other not.
+fn no_ends(engine: &Engine, backends: &PerBackend<BackendStatus>) -> Vec<String> {
+    const LACKS: &str = "so abandonment, failed calls and durations are unknown";
+    const DO: &str = "point the provider's status callback (Vapi: end-of-call-report) at the proxy";
+    let begun = backends.legacy.calls + backends.new.calls;
+    if engine.ends_seen.legacy + engine.ends_seen.new == 0 {
+        let lacking = begun >= CALLS_WITHOUT_END;
+        let text = || format!("No call's end was ever seen, {LACKS}: {DO}.");
+        return lacking.then(text).into_iter().collect();
+    }
+    // Those of the last hour may all be talking: after a step to new its first fifty
+    // calls come within seconds.
+    let lacks = |backend: &Backend| {
+        let side = &backends[*backend];
+        let old = side.calls.saturating_sub(side.calls_per_hour);
+        old >= CALLS_WITHOUT_END && engine.ends_seen[*backend] == 0
+    };
+    let text =
+        |backend| format!("No end of a call on {backend} was ever seen, {LACKS} there: {DO}.");
+    Backend::ALL.into_iter().filter(lacks).map(text).collect()
+}
+
+/// The calendar's moment so long before this one.
+fn ago(wall: Wall, span: Duration) -> Wall {
+    Wall(
+        wall.0
+            .saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)),
+    )
 }
 
 fn backend_status(engine: &mut Engine, backend: Backend, now: Tick) -> BackendStatus {
@@ -225,5 +281,14 @@ fn backend_status(engine: &mut Engine, backend: Backend, now: Tick) -> BackendSt
         calls_active: engine.active[backend],
         calls: numbers.calls,
         abandonment_rate: numbers.abandonment_rate,
+        failed_call_rate: numbers.failed_call_rate,
+        call_duration_mean_s: numbers.call_duration_mean_s,
+        speech_recognition_rate: numbers.speech_recognition_rate,
+        calls_per_hour: numbers.shown.calls_per_hour,
+        calls_per_day: numbers.shown.calls_per_day,
+        data_query_mean_ms: numbers.shown.data_query_mean_ms,
+        connect_mean_ms: numbers.shown.connect_mean_ms,
+        streams_active: numbers.shown.streams_active,
+        menu_choices: numbers.shown.choices,
     }
 }

@@ -128,15 +128,19 @@ impl Answers {
 
     /// Variance of the latencies in square milliseconds.
     pub fn variance_ms2(&self) -> f64 {
-        if self.latencies < 2 {
-            return 0.0;
-        }
-        let count = i128::from(self.latencies);
-        let sum = i128::from(self.latency_us);
-        // n·Σx² − (Σx)² in whole numbers: the usual cancellation cannot happen.
-        let spread = count * self.latency_us_squared - sum * sum;
-        spread.max(0) as f64 / (count * (count - 1)) as f64 / 1e6
+        variance(self.latencies, self.latency_us, self.latency_us_squared) / 1e6
     }
+}
+
+/// The variance of so many values, from their sum and that of their squares.
+fn variance(count: i64, sum: i64, squared: i128) -> f64 {
+    if count < 2 {
+        return 0.0;
+    }
+    let (count, sum) = (i128::from(count), i128::from(sum));
+    // n·Σx² − (Σx)² in whole numbers: the usual cancellation cannot happen.
+    let spread = count * squared - sum * sum;
+    spread.max(0) as f64 / (count * (count - 1)) as f64
 }
 
 /// How the calls ended that began in a second, or in a span.
@@ -151,9 +155,38 @@ pub struct Ends {
     pub failed: i64,
     /// Nobody can tell how it ended.
     pub unknown: i64,
+    /// Calls behind the failed call rate that failed by the application's doing.
+    pub bad: i64,
+    /// Calls behind it that did not: their end was told, and it was no failure.
+    pub sound: i64,
+    /// Calls with a known duration.
+    pub timed: i64,
+    /// Sum of their durations in seconds.
+    pub duration_s: i64,
+    /// Sum of the squares. With at most [`DURATION_MOST_S`] each, a thousand
+    /// million calls fit.
+    pub duration_s_squared: i64,
 }
 
+/// No provider keeps a call for longer than a day, in seconds; what claims more counts
+/// as that.
+pub const DURATION_MOST_S: u32 = 86_400;
+
 impl Ends {
+    /// Mean duration in seconds.
+    pub fn duration_mean_s(&self) -> Option<f64> {
+        (self.timed > 0).then(|| self.duration_s as f64 / self.timed as f64)
+    }
+
+    /// Variance of the durations in square seconds.
+    pub fn duration_variance_s2(&self) -> f64 {
+        variance(
+            self.timed,
+            self.duration_s,
+            i128::from(self.duration_s_squared),
+        )
+    }
+
     /// Calls behind the abandonment rate.
     pub fn base(&self) -> i64 {
         self.served.max(0) + self.abandoned.max(0)
@@ -201,6 +234,10 @@ pub struct TenantEnds {
     pub served: i32,
     /// Abandoned calls.
     pub abandoned: i32,
+    /// Failed calls, as the failed call rate counts them.
+    pub bad: i32,
+    /// The other calls behind it.
+    pub sound: i32,
 }
 
 /// Flaws of a backend's answers in a second, or in a span.
@@ -260,7 +297,12 @@ slot!(Ends {
     served,
     abandoned,
     failed,
-    unknown
+    unknown,
+    bad,
+    sound,
+    timed,
+    duration_s,
+    duration_s_squared,
 });
 slot!(TenantAnswers {
     good,
@@ -274,7 +316,12 @@ slot!(TenantAnswers {
     speech_good,
     speech_empty,
 });
-slot!(TenantEnds { served, abandoned });
+slot!(TenantEnds {
+    served,
+    abandoned,
+    bad,
+    sound
+});
 
 impl Slot for Flaws {
     fn add(&mut self, other: &Self) {

@@ -6,11 +6,16 @@
 
 use std::time::Duration;
 
-use super::counts::{Answers, Ends, Flaws, SLOW_MAX, TenantAnswers, TenantEnds, share};
+use super::counts::{
+    Answers, DURATION_MOST_S, Ends, Flaws, SLOW_MAX, TenantAnswers, TenantEnds, share,
+};
 use super::histogram::{Distribution, Edges};
+use super::shown::Shown;
 use super::tenants::Tenants;
 use super::window::Window;
-use super::{Answered, CallEnd, Cause, Ended, Fault, Kind, Numbers, Outcome, Placed, ReportKind};
+use super::{
+    Answered, CallEnd, Cause, Ended, Fault, Kind, Numbers, Outcome, Placed, ReportKind, Streamed,
+};
 use crate::document::{Flaw, FlawSet};
 use crate::model::{Backend, Tick};
 
@@ -51,8 +56,8 @@ pub struct Interest {
     pub slow_us: Vec<u32>,
 }
 
-/// Everything known about one backend. At most about 8 MB: 1.5 MB of counts,
-/// 160 kB for each span that quantiles are read over, and on new up to 5 MB by
+/// Everything known about one backend. At most about 8 MB: 2 MB of counts,
+/// 160 kB for each span that quantiles are read over, and on new up to 5.5 MB by
 /// tenant, if more than a hundred tenants are active in every ten seconds.
 #[derive(Clone, Debug)]
 pub struct Scorecard {
@@ -63,6 +68,7 @@ pub struct Scorecard {
     latencies: Vec<Distribution>,
     durations: Distribution,
     by_tenant: Option<ByTenant>,
+    shown: Shown,
     slow_us: Vec<u32>,
     /// Nothing older counts.
     since: Tick,
@@ -94,6 +100,7 @@ impl Scorecard {
                 answers: Tenants::new(Duration::ZERO, now),
                 ends: Tenants::new(MATURE_MOST, now),
             }),
+            shown: Shown::new(now),
             slow_us: Vec::new(),
             since: Tick(0),
             generation: 0,
@@ -139,20 +146,26 @@ impl Scorecard {
         self.slow_us.truncate(SLOW_MAX);
     }
 
-    /// A webhook was answered or failed.
+    /// A webhook was answered or failed. Rows judge what callers wait for; what a
+    /// caller said counts from events as well, because some providers tell it there.
     pub fn answered(&mut self, what: &Answered) {
         let fault = match what.outcome {
             Outcome::Served => None,
             Outcome::Failed(cause) => Some(cause.fault()),
         };
-        if what.kind != Kind::Voice || !what.counts {
-            return;
+        let waited_for = what.kind == Kind::Voice;
+        if waited_for {
+            self.webhooks += 1;
+            self.errors += u64::from(fault == Some(Fault::Backend));
         }
-        self.webhooks += 1;
-        self.errors += u64::from(fault == Some(Fault::Backend));
+        self.show(what);
         // What the provider or we ourselves spoilt says nothing about a backend.
         let nobodys = matches!(fault, Some(Fault::Provider | Fault::Internal));
         if nobodys || !self.counts(what.at, what.generation) {
+            return;
+        }
+        self.count_speech(what);
+        if !waited_for {
             return;
         }
         self.count_flaw(what);
@@ -167,6 +180,7 @@ impl Scorecard {
             return;
         }
         self.calls += 1;
+        self.shown.begun(what.at);
         if what.at >= self.since {
             self.answers.change(what.at, |slot| slot.begun += 1);
         }
@@ -178,33 +192,55 @@ impl Scorecard {
             return;
         }
         self.ends.advance(what.at);
-        match what.end {
-            CallEnd::Served | CallEnd::Transferred => {
-                self.ends.change(what.began, |slot| slot.served += 1)
+        let bad = failed(what);
+        let lasted = duration_s(what);
+        self.ends.change(what.began, |slot| {
+            match what.end {
+                CallEnd::Served | CallEnd::Transferred => slot.served += 1,
+                CallEnd::Abandoned => slot.abandoned += 1,
+                CallEnd::Failed => slot.failed += 1,
+                CallEnd::Unknown | CallEnd::Expired => slot.unknown += 1,
+                CallEnd::Short | CallEnd::ProviderFailed => {}
             }
-            CallEnd::Abandoned => self.ends.change(what.began, |slot| slot.abandoned += 1),
-            CallEnd::Failed => self.ends.change(what.began, |slot| slot.failed += 1),
-            CallEnd::Unknown | CallEnd::Expired => {
-                self.ends.change(what.began, |slot| slot.unknown += 1);
+            slot.bad += i64::from(bad == Some(true));
+            slot.sound += i64::from(bad == Some(false));
+            if let Some(lasted) = lasted {
+                let lasted = i64::from(lasted);
+                slot.timed += 1;
+                slot.duration_s += lasted;
+                slot.duration_s_squared += lasted * lasted;
             }
-            CallEnd::Short | CallEnd::ProviderFailed => {}
-        }
-        if matches!(
-            what.end,
-            CallEnd::Served | CallEnd::Transferred | CallEnd::Abandoned
-        ) {
+        });
+        let (served, abandoned) = (
+            matches!(what.end, CallEnd::Served | CallEnd::Transferred),
+            what.end == CallEnd::Abandoned,
+        );
+        if served || abandoned {
             let lasted = what.duration_s.unwrap_or_else(|| {
                 u32::try_from(what.at.since(what.began).as_secs()).unwrap_or(u32::MAX)
             });
             self.durations.record(what.at, self.edges.bucket(lasted));
-            if let Some(by_tenant) = &mut self.by_tenant {
-                let served = what.end != CallEnd::Abandoned;
-                by_tenant.ends.change(what.began, what.tenant, |counts| {
-                    counts.served += i32::from(served);
-                    counts.abandoned += i32::from(!served);
-                });
-            }
         }
+        if let Some(by_tenant) = &mut self.by_tenant
+            && (served || abandoned || bad.is_some())
+        {
+            by_tenant.ends.change(what.began, what.tenant, |counts| {
+                counts.served += i32::from(served);
+                counts.abandoned += i32::from(abandoned);
+                counts.bad += i32::from(bad == Some(true));
+                counts.sound += i32::from(bad == Some(false));
+            });
+        }
+    }
+
+    /// A connection to the backend was opened.
+    pub fn connected(&mut self, took_us: u32) {
+        self.shown.connected(took_us);
+    }
+
+    /// A websocket to the backend was opened, or not, or ended.
+    pub fn streamed(&mut self, what: Streamed) {
+        self.shown.streamed(what);
     }
 
     /// Something was reported from outside.
@@ -230,6 +266,7 @@ impl Scorecard {
         self.ends.advance(now);
         self.flaws.advance(now);
         self.durations.advance(now);
+        self.shown.advance(now);
         for spread in &mut self.latencies {
             spread.advance(now);
         }
@@ -326,9 +363,15 @@ impl Scorecard {
             .fold(FlawSet::NONE, FlawSet::with)
     }
 
+    /// Where the day that numbers are shown for begins.
+    pub fn day_since(&self) -> Tick {
+        self.shown.day_since()
+    }
+
     /// The numbers operators see.
     pub fn numbers(&self) -> Numbers {
         let recent = self.answers(FIVE_MINUTES);
+        let spoken = self.answers(QUARTER);
         let ends = self.ends(QUARTER);
         Numbers {
             webhooks: self.webhooks,
@@ -338,13 +381,38 @@ impl Scorecard {
             response_time_p95_ms: self.quantile_ms(FIVE_MINUTES, 950),
             abandonment_rate: share(ends.abandoned.max(0), ends.base())
                 .filter(|_| !ends.mostly_unknown()),
+            failed_call_rate: share(ends.bad, ends.bad + ends.sound),
+            call_duration_mean_s: ends.duration_mean_s(),
+            speech_recognition_rate: share(
+                spoken.speech_good,
+                spoken.speech_good + spoken.speech_empty,
+            ),
             calls: self.calls,
+            shown: self.shown.numbers(),
         }
     }
 
     fn counts(&self, at: Tick, generation: u64) -> bool {
         // Before any reversal an unknown generation (0) counts as well.
         at >= self.since && (self.generation == 0 || generation > self.generation)
+    }
+
+    fn show(&mut self, what: &Answered) {
+        if let Some(key) = what.choice {
+            self.shown.chose(what.at, key);
+        }
+        if let Some(took_us) = what.data_us {
+            self.shown.queried(what.at, took_us);
+        }
+    }
+
+    fn count_speech(&mut self, what: &Answered) {
+        if let Some(understood) = what.speech {
+            self.answers.change(what.at, |slot| {
+                slot.speech_good += i64::from(understood);
+                slot.speech_empty += i64::from(!understood);
+            });
+        }
     }
 
     fn count_flaw(&mut self, what: &Answered) {
@@ -385,10 +453,6 @@ impl Scorecard {
                 slot.latencies += 1;
                 slot.latency_us += latency;
                 slot.latency_us_squared += i128::from(latency) * i128::from(latency);
-            }
-            if let Some(speech) = what.speech {
-                slot.speech_good += i64::from(speech);
-                slot.speech_empty += i64::from(!speech);
             }
             let Some(voice) = what.voice else { return };
             slot.calls += 1;
@@ -459,6 +523,33 @@ impl Scorecard {
     }
 }
 
+/// Did the call fail by the application's doing? None where it is behind no failed
+/// call rate: its end was never told, it was over before anything could be said of
+/// it, or the platform failed it.
+const fn failed(what: &Ended) -> Option<bool> {
+    if what.failed {
+        return Some(true);
+    }
+    match what.end {
+        CallEnd::Failed => Some(true),
+        CallEnd::Served | CallEnd::Transferred | CallEnd::Abandoned | CallEnd::Unknown => {
+            Some(false)
+        }
+        CallEnd::Short | CallEnd::ProviderFailed | CallEnd::Expired => None,
+    }
+}
+
+/// How long the call lasted, where that is known and says something about it.
+fn duration_s(what: &Ended) -> Option<u32> {
+    let says = matches!(
+        what.end,
+        CallEnd::Served | CallEnd::Transferred | CallEnd::Abandoned | CallEnd::Failed
+    );
+    what.duration_s
+        .filter(|_| says)
+        .map(|seconds| seconds.min(DURATION_MOST_S))
+}
+
 /// What one answer adds.
 #[derive(Clone, Copy, Debug)]
 struct Part {
@@ -500,145 +591,4 @@ impl Part {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
-
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::measure::Voice;
-    use crate::model::TenantKey;
-
-    fn spoke(
-        at: Tick,
-        failed: bool,
-        previous: Option<Tick>,
-        failed_before: Option<Tick>,
-    ) -> Answered {
-        Answered {
-            call: None,
-            at,
-            backend: Backend::New,
-            route: 0,
-            kind: Kind::Voice,
-            outcome: if failed {
-                Outcome::Failed(Cause::Status)
-            } else {
-                Outcome::Served
-            },
-            latency_us: Some(1000),
-            overhead_us: 0,
-            flaw: None,
-            voice: Some(Voice {
-                tenant: TenantKey(1),
-                failed,
-                previous,
-                previous_failed: failed_before,
-            }),
-            speech: None,
-            choice: None,
-            data_us: None,
-            counts: true,
-            generation: 1,
-        }
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-
-        #[test]
-        fn distinct_calls_agree_with_keeping_every_voice(
-            steps in prop::collection::vec(
-                (prop_oneof![5 => 0u64..40_000_000, 1 => 0u64..900_000_000], 0u64..12, any::<bool>()),
-                1..100,
-            ),
-            epoch in 0usize..120,
-            backwards in any::<bool>(),
-        ) {
-            let mut card = Scorecard::new(Backend::New, &Interest::default(), Tick(0));
-            let mut marks: HashMap<u64, (Option<Tick>, Option<Tick>)> = HashMap::new();
-            let (mut now, mut since, mut voices, mut waiting) = (Tick(0), Tick(0), Vec::new(), Vec::new());
-            for (step, (gap, call, failed)) in steps.into_iter().enumerate() {
-                now = now + Duration::from_micros(gap);
-                if step == epoch {
-                    since = now;
-                    card.begin_epoch(now, 0);
-                }
-                let mark = marks.entry(call).or_default();
-                waiting.push(spoke(now, failed, mark.0, mark.1));
-                mark.0 = Some(now);
-                if failed {
-                    mark.1 = Some(now);
-                }
-                voices.push((now, call, failed));
-                // Workers are drained one after the other, so order within a tick is anyone's.
-                if step % 3 == 2 || step + 1 == epoch {
-                    if backwards {
-                        waiting.reverse();
-                    }
-                    waiting.drain(..).for_each(|what| card.answered(&what));
-                    card.advance(now);
-                    for span in [FIVE_MINUTES, HOUR] {
-                        let within = |at: Tick| at >= since && at.secs() + span.as_secs() > now.secs();
-                        let distinct = |only_failed: bool| {
-                            let mut calls: Vec<u64> = voices.iter()
-                                .filter(|(at, _, failed)| within(*at) && (*failed || !only_failed))
-                                .map(|(_, call, _)| *call).collect();
-                            calls.sort_unstable();
-                            calls.dedup();
-                            calls.len() as i64
-                        };
-                        let seen = card.answers(span);
-                        prop_assert_eq!(seen.calls, distinct(false));
-                        prop_assert_eq!(seen.failed_calls, distinct(true));
-                        let failed = voices.iter().filter(|(at, _, failed)| within(*at) && *failed).count();
-                        prop_assert_eq!(seen.failed, failed as i64);
-                    }
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn the_variance_is_that_of_the_values() {
-        let mut card = Scorecard::new(Backend::Legacy, &Interest::default(), Tick(0));
-        for latency in [1_000_000, 2_000_000, 3_000_000] {
-            let mut what = spoke(Tick(0), false, None, None);
-            what.latency_us = Some(latency);
-            card.answered(&what);
-        }
-        let seen = card.answers(FIVE_MINUTES);
-        assert_eq!(seen.mean_ms(), Some(2000.0));
-        assert!((seen.variance_ms2() - 1e6).abs() < 1e-6);
-    }
-
-    #[test]
-    fn nobody_waits_for_an_event_so_it_counts_nowhere() {
-        let mut card = Scorecard::new(Backend::New, &Interest::default(), Tick(0));
-        let mut what = spoke(Tick(0), true, None, None);
-        what.kind = Kind::Event;
-        card.answered(&what);
-        assert_eq!(card.answers(HOUR), Answers::default());
-        assert_eq!(card.numbers().webhooks, 0);
-    }
-
-    #[test]
-    fn a_backend_with_a_thousand_calls_a_second_is_counted_to_the_last_one() {
-        let interest = Interest {
-            spans: vec![FIVE_MINUTES],
-            quantile_spans: vec![FIVE_MINUTES],
-            ..Interest::default()
-        };
-        let mut card = Scorecard::new(Backend::New, &interest, Tick(0));
-        for place in 0..400_000u64 {
-            let mut what = spoke(Tick(place * 1000), place % 10 == 0, None, None);
-            what.voice = what.voice.map(|voice| Voice {
-                tenant: TenantKey(1 + place % 5000),
-                ..voice
-            });
-            card.answered(&what);
-        }
-        let seen = card.answers(FIVE_MINUTES);
-        assert_eq!((seen.good, seen.failed), (270_000, 30_000));
-    }
-}
+mod tests;

@@ -4,9 +4,9 @@ use metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, R
 use metrics_exporter_prometheus::PrometheusRecorder;
 
 use super::names::*;
-use super::{BECAUSE, RESCUE_RESULTS, RouteSeries, RuleSeries, SideSeries};
+use super::{BECAUSE, RESCUE_RESULTS, RouteSeries, RuleSeries, SideSeries, StreamSeries};
 use crate::document::Flaw;
-use crate::measure::{CallEnd, Cause, Kind, Outcome};
+use crate::measure::{CallEnd, Cause, Found, Kind, MENU_KEYS, Outcome};
 use crate::model::{Backend, PerBackend};
 use crate::rules::{Action, Rule};
 
@@ -51,6 +51,11 @@ impl Make<'_> {
                 let labels = [("backend", backend.name()), ("route", path)];
                 self.histogram(&WEBHOOK_DURATION, &labels)
             }),
+            signatures: Found::ALL.map(|found| {
+                let labels = [("route", path), ("result", found.name())];
+                self.counter(&SIGNATURES, &labels)
+            }),
+            uncounted: self.counter(&UNCOUNTED, &[("route", path)]),
         }
     }
 
@@ -63,6 +68,17 @@ impl Make<'_> {
             ends: CallEnd::ALL.map(|end| self.counter(&CALLS, &[backend, ("outcome", end.name())])),
             flawed: Flaw::ALL.map(|flaw| self.counter(&FLAWED, &[backend, ("flaw", flaw.name())])),
             active: self.gauge(&CALLS_ACTIVE, &[backend]),
+            choices: MENU_KEYS.map(|key| {
+                let key = char::from(key).to_string();
+                self.counter(&MENU_CHOICES, &[backend, ("choice", &key)])
+            }),
+            data_query: self.histogram(&DATA_QUERY, &[backend]),
+            connect: self.histogram(&CONNECT, &[backend]),
+            streams: StreamSeries {
+                opened: self.counter(&STREAMS, &[backend, ("outcome", "opened")]),
+                refused: self.counter(&STREAMS, &[backend, ("outcome", "refused")]),
+                active: self.gauge(&STREAMS_ACTIVE, &[backend]),
+            },
         }
     }
 

@@ -11,6 +11,31 @@ pub(super) const WEBHOOK_DURATION: Name = Name(
     "switchback_webhook_duration_seconds",
     "Voice webhooks: from ready to send to the last byte of the answer.",
 );
+pub(super) const UNCOUNTED: Name = Name(
+    "switchback_webhooks_uncounted_total",
+    "Webhooks not known to be genuine where they should be: answered, and counted nowhere else.",
+);
+pub(super) const SIGNATURES: Name = Name(
+    "switchback_signatures_total",
+    "Webhooks whose signature was looked at, by what was found.",
+);
+pub(super) const DATA_QUERY: Name = Name(
+    "switchback_data_query_seconds",
+    "Time the backend says its data took (Server-Timing: db).",
+);
+pub(super) const CONNECT: Name = Name(
+    "switchback_connect_seconds",
+    "Time it took to open a connection to the backend.",
+);
+pub(super) const STREAMS: Name = Name(
+    "switchback_streams_total",
+    "Websockets that providers asked for, by whether the backend took them.",
+);
+pub(super) const STREAMS_ACTIVE: Name = Name("switchback_streams_active", "Websockets open now.");
+pub(super) const MENU_CHOICES: Name = Name(
+    "switchback_menu_choices_total",
+    "First menu choices of callers, by the key pressed.",
+);
 pub(super) const OVERHEAD: Name = Name(
     "switchback_overhead_seconds",
     "Time a webhook spent in the proxy itself.",
@@ -52,7 +77,7 @@ pub(super) const GENERATION: Name = Name(
 );
 pub(super) const RULE_VALUE: Name = Name(
     "switchback_rule_value",
-    "A rule's value in its measure's own unit (share 0 to 1, milliseconds, number); NaN without a sample.",
+    "A rule's value in its measure's own unit (share 0 to 1, milliseconds of waiting, seconds of a call, number); NaN without a sample.",
 );
 pub(super) const RULE_THRESHOLD: Name = Name(
     "switchback_rule_threshold",
@@ -105,8 +130,12 @@ pub(super) const RELOAD_OK: Name = Name(
 );
 pub(super) const BUILD: Name = Name("switchback_build_info", "1; the labels name the build.");
 
-pub(super) const COUNTERS: [&Name; 13] = [
+pub(super) const COUNTERS: [&Name; 17] = [
     &WEBHOOKS,
+    &UNCOUNTED,
+    &SIGNATURES,
+    &STREAMS,
+    &MENU_CHOICES,
     &CALLS,
     &CALLS_BEGUN,
     &PLACEMENTS,
@@ -120,8 +149,9 @@ pub(super) const COUNTERS: [&Name; 13] = [
     &PINS_LOADED,
     &PINS_UNSAVED,
 ];
-pub(super) const GAUGES: [&Name; 13] = [
+pub(super) const GAUGES: [&Name; 14] = [
     &CALLS_ACTIVE,
+    &STREAMS_ACTIVE,
     &PERCENTAGE,
     &PHASE,
     &LATCHED,
@@ -135,4 +165,4 @@ pub(super) const GAUGES: [&Name; 13] = [
     &RELOAD_OK,
     &BUILD,
 ];
-pub(super) const HISTOGRAMS: [&Name; 2] = [&WEBHOOK_DURATION, &OVERHEAD];
+pub(super) const HISTOGRAMS: [&Name; 4] = [&WEBHOOK_DURATION, &OVERHEAD, &DATA_QUERY, &CONNECT];

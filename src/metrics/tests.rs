@@ -1,8 +1,9 @@
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::make::outcome_name;
 use super::*;
-use crate::measure::{Ended, Outcome};
+use crate::measure::{Checked, Ended, Outcome};
 use crate::model::{Percentage, TenantKey, Tick};
 use crate::rules::{Action, Finding, Measure, Side, Verdict};
 use crate::split::Placement;
@@ -77,6 +78,20 @@ fn every_series_of_the_contract_is_there_before_anything_happened() {
         r#"switchback_webhooks_total{backend="new",route="/agent",kind="event",outcome="internal"} 0"#,
         r#"switchback_webhook_duration_seconds_bucket{backend="new",route="/ivr",le="2.5"} 0"#,
         r#"switchback_webhook_duration_seconds_count{backend="new",route="/ivr"} 0"#,
+        r#"switchback_webhooks_uncounted_total{route="/agent"} 0"#,
+        r#"switchback_signatures_total{route="/ivr",result="verified"} 0"#,
+        r#"switchback_signatures_total{route="/ivr",result="replayed"} 0"#,
+        r#"switchback_signatures_total{route="/ivr",result="absent"} 0"#,
+        r#"switchback_signatures_total{route="other",result="rejected"} 0"#,
+        r#"switchback_data_query_seconds_count{backend="new"} 0"#,
+        r#"switchback_connect_seconds_bucket{backend="legacy",le="0.0001"} 0"#,
+        r#"switchback_streams_total{backend="new",outcome="opened"} 0"#,
+        r#"switchback_streams_total{backend="new",outcome="refused"} 0"#,
+        r#"switchback_streams_active{backend="legacy"} 0"#,
+        r##"switchback_menu_choices_total{backend="new",choice="#"} 0"##,
+        r#"switchback_menu_choices_total{backend="legacy",choice="0"} 0"#,
+        r#"switchback_calls_total{backend="new",outcome="transferred"} 0"#,
+        r#"switchback_calls_total{backend="new",outcome="failed-provider"} 0"#,
         "switchback_overhead_seconds_count 0",
         r#"switchback_calls_total{backend="new",outcome="abandoned"} 0"#,
         r#"switchback_calls_begun_total{backend="legacy"} 0"#,
@@ -182,6 +197,98 @@ fn observations_are_counted_where_they_belong() {
 }
 
 #[test]
+fn what_is_not_genuine_counts_as_uncounted_and_nowhere_else() {
+    let metrics = metrics();
+    let before = metrics.render();
+    for place in 0..10_000_u16 {
+        let Observation::Answered(answered) = answered(0, Outcome::Failed(Cause::Status), Some(9))
+        else {
+            unreachable!()
+        };
+        metrics.observe(&Observation::Answered(Answered {
+            counts: false,
+            flaw: Some(Flaw::Html),
+            choice: Some(b'1'),
+            data_us: Some(u32::from(place)),
+            speech: Some(false),
+            ..answered
+        }));
+    }
+    metrics.upkeep();
+    let after = metrics.render();
+    has(
+        &after,
+        r#"switchback_webhooks_uncounted_total{route="/ivr"} 10000"#,
+    );
+    let ours = |page: &str| -> BTreeSet<String> {
+        page.lines()
+            .filter(|line| line.starts_with("switchback_") && !line.contains("uncounted"))
+            .map(str::to_owned)
+            .collect()
+    };
+    let (before, after) = (ours(&before), ours(&after));
+    let moved: Vec<_> = after.difference(&before).collect();
+    assert!(moved.is_empty(), "{moved:?}");
+}
+
+#[test]
+fn signatures_choices_times_and_websockets_are_counted_where_they_belong() {
+    let metrics = metrics();
+    for (route, found) in [
+        (0, Found::Verified),
+        (0, Found::Verified),
+        (1, Found::Rejected),
+        (99, Found::Absent),
+    ] {
+        metrics.observe(&Observation::Checked(Checked {
+            at: Tick(0),
+            route,
+            found,
+            refused: false,
+        }));
+    }
+    let Observation::Answered(answered) = answered(0, Outcome::Served, None) else {
+        unreachable!()
+    };
+    for choice in [b'1', b'*', b'x'] {
+        metrics.observe(&Observation::Answered(Answered {
+            choice: Some(choice),
+            data_us: Some(12_000),
+            ..answered
+        }));
+    }
+    let backend = Backend::New;
+    metrics.observe(&Observation::Connected {
+        backend,
+        took_us: 200,
+    });
+    for what in [Streamed::Opened, Streamed::Closed, Streamed::Refused] {
+        metrics.observe(&Observation::Stream { backend, what });
+    }
+    let mut status = Status::default();
+    status.backends.new.streams_active = 3;
+    metrics.status(&status);
+    metrics.upkeep();
+    let page = metrics.render();
+    for line in [
+        r#"switchback_signatures_total{route="/ivr",result="verified"} 2"#,
+        r#"switchback_signatures_total{route="/agent",result="rejected"} 1"#,
+        r#"switchback_signatures_total{route="other",result="absent"} 1"#,
+        r#"switchback_menu_choices_total{backend="new",choice="1"} 1"#,
+        r#"switchback_menu_choices_total{backend="new",choice="*"} 1"#,
+        r#"switchback_data_query_seconds_bucket{backend="new",le="0.01"} 0"#,
+        r#"switchback_data_query_seconds_bucket{backend="new",le="0.025"} 3"#,
+        r#"switchback_connect_seconds_bucket{backend="new",le="0.0001"} 0"#,
+        r#"switchback_connect_seconds_bucket{backend="new",le="0.00025"} 1"#,
+        r#"switchback_streams_total{backend="new",outcome="opened"} 1"#,
+        r#"switchback_streams_total{backend="new",outcome="refused"} 1"#,
+        r#"switchback_streams_active{backend="new"} 3"#,
+    ] {
+        has(&page, line);
+    }
+}
+
+#[test]
 fn positions_in_the_arrays_are_positions_in_the_enums() {
     for (i, (because, _)) in BECAUSE.into_iter().enumerate() {
         assert_eq!(because as usize, i, "{because:?}");
@@ -192,6 +299,9 @@ fn positions_in_the_arrays_are_positions_in_the_enums() {
     }
     for (i, end) in CallEnd::ALL.into_iter().enumerate() {
         assert_eq!(end as usize, i, "{end:?}");
+    }
+    for (i, found) in Found::ALL.into_iter().enumerate() {
+        assert_eq!(found as usize, i, "{found:?}");
     }
     for (i, flaw) in Flaw::ALL.into_iter().enumerate() {
         assert_eq!(flaw as usize, i, "{flaw:?}");

@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::evidence::Evidence;
 use super::{Action, Early, Finding, Measure, Rule, Verdict};
 use crate::measure::scorecard::Mature;
-use crate::measure::{Answered, CallEnd, Cause, Ended, Kind, Observation, Outcome, Voice};
+use crate::measure::{Answered, CallEnd, Cause, Ended, Kind, Observation, Outcome, Placed, Voice};
 use crate::model::{Backend, PerBackend, TenantKey, Tick};
+use crate::split::{Because, Placement};
 
 pub(super) const START: Tick = Tick::from_secs(3600);
 
@@ -136,6 +137,17 @@ impl Day {
         end: CallEnd,
         duration_s: Option<u32>,
     ) {
+        self.end_as(backend, began, end, duration_s, false);
+    }
+
+    pub(super) fn end_as(
+        &mut self,
+        backend: Backend,
+        began: Tick,
+        end: CallEnd,
+        duration_s: Option<u32>,
+        failed: bool,
+    ) {
         self.evidence.observe(&Observation::Ended(Ended {
             at: self.now,
             began,
@@ -145,9 +157,25 @@ impl Day {
             duration_s,
             generation: self.generation,
             counts: true,
-            failed: false,
+            failed,
         }));
         self.turn += 1;
+    }
+
+    /// Calls of new that the application failed, whoever hung up in the end.
+    pub(super) fn failed_ends(&mut self, count: u64) {
+        for place in 0..count {
+            let end = [CallEnd::Abandoned, CallEnd::Failed, CallEnd::Short];
+            let end = end[usize::try_from(place % 3).expect("three")];
+            self.end_as(Backend::New, self.now, end, Some(30), true);
+        }
+    }
+
+    /// Served calls of new that lasted so many seconds.
+    pub(super) fn lasting(&mut self, count: u64, seconds: u32) {
+        for _ in 0..count {
+            self.end(Backend::New, self.now, CallEnd::Served, Some(seconds));
+        }
     }
 
     pub(super) fn ends(&mut self, count: u64, end: CallEnd) {
@@ -198,5 +226,20 @@ pub(super) fn answered(at: Tick) -> Answered {
         data_us: None,
         counts: true,
         generation: 1,
+    }
+}
+
+/// A call of new begins.
+pub(super) fn begins(at: Tick) -> Placed {
+    Placed {
+        at,
+        placement: Placement {
+            backend: Backend::New,
+            because: Because::Hashed,
+        },
+        call: None,
+        begins: true,
+        after_latch: false,
+        starts: true,
     }
 }

@@ -70,14 +70,18 @@ impl Evidence {
 
     /// Takes one observation. Cheap: ten thousand a second are a hundredth of a core.
     pub fn observe(&mut self, observation: &Observation) {
+        if !observation.is_evidence() {
+            return;
+        }
         match observation {
             Observation::Answered(what) => self.cards[what.backend].answered(what),
             Observation::Placed(what) => self.cards[what.placement.backend].placed(what),
             Observation::Ended(what) => self.cards[what.backend].ended(what),
-            Observation::Checked(_)
-            | Observation::Connected { .. }
-            | Observation::Stream { .. }
-            | Observation::Refused { .. } => {}
+            Observation::Connected { backend, took_us } => {
+                self.cards[*backend].connected(*took_us);
+            }
+            Observation::Stream { backend, what } => self.cards[*backend].streamed(*what),
+            Observation::Checked(_) | Observation::Refused { .. } => {}
         }
     }
 
@@ -161,6 +165,11 @@ impl Evidence {
     pub fn numbers(&mut self, backend: Backend, now: Tick) -> Numbers {
         self.cards[backend].advance(now);
         self.cards[backend].numbers()
+    }
+
+    /// Where the day that numbers are shown for begins: the same for both backends.
+    pub fn day_since(&self) -> Tick {
+        self.cards.new.day_since()
     }
 
     /// The distinct calls a minute that new has had over the last five minutes, or
@@ -254,6 +263,7 @@ impl Row {
                 }
                 (ends.abandoned, ends.served)
             }
+            (Measure::FailedCallRate, _) => (ends.bad, ends.sound),
             (Measure::SpeechRecognitionRate, _) => (answers.speech_empty, answers.speech_good),
             (Measure::ResponseTimeMean, Some(slow)) => {
                 let slower = answers.slow.0[slow];

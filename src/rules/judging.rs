@@ -3,13 +3,12 @@
 
 use std::time::Duration;
 
-use super::day::{Day, answered, early, errors_10, mins, row, verdict_after};
+use super::day::{Day, answered, begins, early, errors_10, mins, row, verdict_after};
 use super::evidence::{BOTH_ARE_BAD, ONE_TENANT};
 use super::{Action, Measure, Rule, Verdict, blind};
 use crate::document::Flaw;
-use crate::measure::{CallEnd, Cause, Observation, Outcome, Placed};
+use crate::measure::{CallEnd, Cause, Observation, Outcome, Placed, Voice};
 use crate::model::Backend;
-use crate::split::{Because, Placement};
 
 #[test]
 fn a_total_outage_at_two_new_calls_a_minute_reverses_within_eight_calls() {
@@ -101,6 +100,27 @@ fn a_mass_of_hang_ups_reverses_early_once_the_calls_are_mature() {
     );
     day.wait(mins(10));
     assert_eq!(day.verdict(), Verdict::Trip);
+}
+
+#[test]
+fn what_is_not_genuine_is_no_evidence() {
+    let after = |counts| {
+        verdict_after(&errors_10(), |day| {
+            day.good(20);
+            for _ in 0..10_000 {
+                let mut what = answered(day.now);
+                what.outcome = Outcome::Failed(Cause::Status);
+                what.voice = what.voice.map(|voice| Voice {
+                    failed: true,
+                    ..voice
+                });
+                what.counts = counts;
+                day.evidence.observe(&Observation::Answered(what));
+            }
+        })
+    };
+    assert_eq!(after(false), Verdict::Pass);
+    assert_eq!(after(true), Verdict::Trip);
 }
 
 #[test]
@@ -421,17 +441,10 @@ fn status_numbers_are_of_the_last_minutes_and_totals_of_the_process() {
     let mut day = Day::with(&[errors_10()]);
     day.good(30);
     day.failing(10);
-    for begins in [true, true, false] {
+    for begins_call in [true, true, false] {
         day.evidence.observe(&Observation::Placed(Placed {
-            at: day.now,
-            placement: Placement {
-                backend: Backend::New,
-                because: Because::Pinned,
-            },
-            call: None,
-            begins,
-            after_latch: false,
-            starts: begins,
+            begins: begins_call,
+            ..begins(day.now)
         }));
     }
     let numbers = day.evidence.numbers(Backend::New, day.now);

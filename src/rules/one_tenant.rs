@@ -5,7 +5,9 @@
 //! heavy as all others together, both in bad and in all; distinct calls and
 //! distinct failed calls of the largest tenant are cut in the same way. What is
 //! left must still trip the row. It is asked only of a row that would trip, so the
-//! cut can withhold a reversal and never cause one.
+//! cut can withhold a reversal and never cause one. Quantiles and calls' durations are
+//! not kept by tenant, and speech that came with events belongs to none: there the row
+//! stands as it is.
 
 use super::evidence::Seen;
 use super::{Measure, Rule};
@@ -102,11 +104,11 @@ fn parts(rule: &Rule, card: &Scorecard, seen: Seen, from: Tick, weigh: Weigh) ->
             .map(|tenants| tenants.between(from, seen.now))
     };
     let parts: Parts = match rule.measure {
-        Measure::AbandonmentRate => card
+        Measure::AbandonmentRate | Measure::FailedCallRate => card
             .tenant_ends()?
             .between(from - card.mature(), seen.now - card.mature())
             .into_iter()
-            .map(|(tenant, ends)| (tenant, Part::of_ends(&ends)))
+            .map(|(tenant, ends)| (tenant, Part::of_ends(rule.measure, &ends)))
             .collect(),
         Measure::ErrorRate | Measure::ResponseTimeMean | Measure::SpeechRecognitionRate => {
             let stale = card.answers(rule.over).stale_counts();
@@ -134,13 +136,17 @@ fn parts(rule: &Rule, card: &Scorecard, seen: Seen, from: Tick, weigh: Weigh) ->
 }
 
 impl Part {
-    fn of_ends(ends: &TenantEnds) -> Self {
-        let (served, abandoned) = (f64::from(ends.served), f64::from(ends.abandoned));
+    fn of_ends(measure: Measure, ends: &TenantEnds) -> Self {
+        let (bad, good) = match measure {
+            Measure::FailedCallRate => (ends.bad, ends.sound),
+            _ => (ends.abandoned, ends.served),
+        };
+        let (bad, all) = (f64::from(bad), f64::from(bad + good));
         Self {
-            bad: abandoned,
-            all: served + abandoned,
-            calls: served + abandoned,
-            failed: abandoned,
+            bad,
+            all,
+            calls: all,
+            failed: bad,
         }
     }
 

@@ -27,11 +27,11 @@ pub struct Reading {
 /// What a comparison of means needs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Times {
-    /// Answers with a latency.
+    /// Answers with a latency, or calls with a duration.
     pub count: u64,
-    /// In milliseconds.
+    /// In the measure's unit.
     pub mean: f64,
-    /// In square milliseconds.
+    /// In its square.
     pub variance: f64,
 }
 
@@ -61,7 +61,9 @@ impl Reading {
             Measure::ResponseTimeP50 => reading.quantile(card, over, 500, threshold),
             Measure::ResponseTimeP95 => reading.quantile(card, over, 950, threshold),
             Measure::ResponseTimeP99 => reading.quantile(card, over, 990, threshold),
+            Measure::FailedCallRate => Self::failed_calls(card, over),
             Measure::AbandonmentRate => Self::abandonment(card, over),
+            Measure::CallDurationMean => Self::duration(card, over),
             Measure::SpeechRecognitionRate => reading.speech(&answers),
             Measure::ConcurrentCalls => Self {
                 value: answers.active.mean(),
@@ -111,10 +113,42 @@ impl Reading {
         }
     }
 
-    /// A call may be asked often: as evidence, its results weigh no more than it does.
+    fn failed_calls(card: &Scorecard, over: Duration) -> Self {
+        let ends = card.ends(over);
+        let (bad, base) = (count(ends.bad), count(ends.bad + ends.sound));
+        Self {
+            value: share(ends.bad, ends.bad + ends.sound),
+            samples: base,
+            calls: base,
+            failed: bad,
+            share: Some((bad, base)),
+            times: None,
+        }
+    }
+
+    fn duration(card: &Scorecard, over: Duration) -> Self {
+        let ends = card.ends(over);
+        let calls = count(ends.timed);
+        let value = ends.duration_mean_s();
+        Self {
+            value,
+            samples: calls,
+            calls,
+            times: value.map(|mean| Times {
+                count: calls,
+                mean,
+                variance: ends.duration_variance_s2(),
+            }),
+            ..Self::default()
+        }
+    }
+
+    /// A call may be asked often: as evidence, its results weigh no more than it
+    /// does. Where results come with events alone no call has a voice; then those
+    /// that began are the calls there were.
     fn speech(self, answers: &Answers) -> Self {
         let (good, empty) = (count(answers.speech_good), count(answers.speech_empty));
-        let calls = self.calls.min(good + empty);
+        let calls = self.calls.max(count(answers.begun)).min(good + empty);
         Self {
             value: share(
                 answers.speech_good,

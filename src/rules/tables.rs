@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::day::{Day, answered, errors_10, mins, row, verdict_after};
+use super::day::{Day, answered, begins, errors_10, mins, row, verdict_after};
 use super::{Action, Measure, Verdict};
-use crate::measure::{CallEnd, Cause, Observation, Outcome, ReportKind};
+use crate::measure::{CallEnd, Cause, Kind, Observation, Outcome, ReportKind};
 use crate::model::{Backend, PerBackend};
 
 #[test]
@@ -174,6 +174,28 @@ fn speech_recognition_below_75_percent_over_30_minutes_alerts() {
     assert_eq!(after(74, 26), Verdict::Trip);
     assert_eq!(after(75, 25), Verdict::Pass);
     assert_eq!(after(5, 14), Verdict::Inconclusive, "19 results of 20");
+}
+
+#[test]
+fn speech_that_comes_with_events_alone_is_judged_by_the_calls_that_began() {
+    let rule = row(Measure::SpeechRecognitionRate, 0.75, 30, Action::Alert);
+    let after = |begun: u64, results: u64| {
+        verdict_after(&rule, |day| {
+            for _ in 0..begun {
+                day.evidence.observe(&Observation::Placed(begins(day.now)));
+            }
+            for place in 0..results {
+                let mut what = answered(day.now);
+                what.kind = Kind::Event;
+                what.voice = None;
+                what.speech = Some(place % 2 == 0);
+                day.evidence.observe(&Observation::Answered(what));
+            }
+        })
+    };
+    assert_eq!(after(20, 20), Verdict::Trip);
+    assert_eq!(after(20, 60), Verdict::Trip, "many results a call");
+    assert_eq!(after(19, 60), Verdict::Inconclusive, "19 calls of 20");
 }
 
 #[test]

@@ -5,13 +5,27 @@ use std::time::Duration;
 use super::reading::Reading;
 use super::{Measure, Rule, Side, Unit};
 
-/// A value in its measure's unit: `22.6 %`, `800 ms`, `5.4 s`, `16`.
+/// A value in its measure's unit: `22.6 %`, `800 ms`, `5.4 s`, `4 min 12 s`, `16`.
 pub fn amount(measure: Measure, value: f64) -> String {
     match measure.unit() {
         Unit::Share => format!("{} %", short(value * 100.0)),
         Unit::Millis if value < 1000.0 => format!("{} ms", short(value)),
         Unit::Millis => format!("{} s", trimmed(&format!("{:.2}", value / 1000.0))),
+        Unit::Seconds => lasting(value),
         Unit::Number => short(value),
+    }
+}
+
+/// How long something lasts: `45 s`, `4 min 12 s`. To a tenth of a second, so that a
+/// mean just above a threshold does not read like it.
+pub fn lasting(seconds: f64) -> String {
+    let tenths = (seconds * 10.0).round() / 10.0;
+    let minutes = (tenths / 60.0).floor();
+    let rest = trimmed(&format!("{:.1}", tenths - minutes * 60.0));
+    match (minutes > 0.0, rest.as_str()) {
+        (false, _) => format!("{rest} s"),
+        (true, "0") => format!("{minutes} min"),
+        (true, _) => format!("{minutes} min {rest} s"),
     }
 }
 
@@ -52,11 +66,20 @@ pub fn measured(measure: Measure, reading: &Reading, over: Duration, mature: Dur
         Measure::ResponseTimeP50 => quantile("half", calls, &value, &last),
         Measure::ResponseTimeP95 => quantile("95 %", calls, &value, &last),
         Measure::ResponseTimeP99 => quantile("99 %", calls, &value, &last),
+        Measure::FailedCallRate => format!(
+            "{bad} of {} that began {} failed ({value})",
+            many(of, "call"),
+            cohort(over, mature)
+        ),
         Measure::AbandonmentRate => format!(
-            "{bad} of {} who called between {} and {} ago hung up unserved ({value})",
+            "{bad} of {} who called {} hung up unserved ({value})",
             many(of, "caller"),
-            span(over + mature),
-            span(mature)
+            cohort(over, mature)
+        ),
+        Measure::CallDurationMean => format!(
+            "{} that began {} lasted {value} in the mean",
+            many(calls, "call"),
+            cohort(over, mature)
         ),
         Measure::SpeechRecognitionRate => format!(
             "{} of {} were understood {last} ({value})",
@@ -109,6 +132,11 @@ pub fn many(count: u64, thing: &str) -> String {
     format!("{count} {thing}{plural}")
 }
 
+/// When the calls of an end measure began: `between 25 min and 10 min ago`.
+fn cohort(over: Duration, mature: Duration) -> String {
+    format!("between {} and {} ago", span(over + mature), span(mature))
+}
+
 fn quantile(part: &str, calls: u64, value: &str, last: &str) -> String {
     format!(
         "{part} of the answers to {} came within {value} {last}",
@@ -127,11 +155,15 @@ fn nothing(measure: Measure, over: Duration, mature: Duration) -> String {
         | Measure::ResponseTimeP50
         | Measure::ResponseTimeP95
         | Measure::ResponseTimeP99 => format!("no answer of new was timed {last}"),
-        Measure::AbandonmentRate => format!(
-            "no call that began between {} and {} ago has a known end: ends come with the \
+        Measure::FailedCallRate | Measure::AbandonmentRate => format!(
+            "no call that began {} has a known end: ends come with the \
              provider's status callback, which must point here",
-            span(over + mature),
-            span(mature)
+            cohort(over, mature)
+        ),
+        Measure::CallDurationMean => format!(
+            "no call that began {} has a known duration: it comes with the \
+             provider's status callback, which must point here",
+            cohort(over, mature)
         ),
         Measure::SpeechRecognitionRate => {
             format!("no webhook carried a speech result {last}")
@@ -181,6 +213,10 @@ mod tests {
             (Measure::ResponseTimeMean, 5400.0, "5.4 s"),
             (Measure::ResponseTimeMean, 5012.0, "5.01 s"),
             (Measure::ResponseTimeMean, 10_000.0, "10 s"),
+            (Measure::CallDurationMean, 9.96, "10 s"),
+            (Measure::CallDurationMean, 240.0, "4 min"),
+            (Measure::CallDurationMean, 240.1, "4 min 0.1 s"),
+            (Measure::CallDurationMean, 59.97, "1 min"),
             (Measure::ConcurrentCalls, 15.0, "15"),
         ] {
             assert_eq!(amount(measure, value), said);
@@ -222,6 +258,12 @@ mod tests {
                 Side::Below,
                 0.75,
                 "speech_recognition_rate-below-75%-5m",
+            ),
+            (
+                Measure::CallDurationMean,
+                Side::Above,
+                270.0,
+                "call_duration_mean-above-4m30s-5m",
             ),
             (
                 Measure::CriticalErrors,

@@ -47,8 +47,19 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     latency_ms: Option<f64>,
     overhead_us: u32,
+    /// Only where it is false: the webhook is not known to be genuine and counts nowhere.
+    #[serde(skip_serializing_if = "is_true")]
+    counted: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     call: Option<String>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+const fn is_true(it: &bool) -> bool {
+    *it
 }
 
 impl AccessLog {
@@ -157,6 +168,42 @@ fn line<'a>(it: &Answered, now: Tick, wall: Wall, routes: &'a [String]) -> Line<
         flaw: it.flaw.map(crate::document::Flaw::name),
         latency_ms: it.latency_us.map(|us| f64::from(us) / 1000.0),
         overhead_us: it.overhead_us,
+        counted: it.counts,
         call: it.call.map(|key| format!("{:016x}", key.0)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::{Kind, Outcome};
+    use crate::model::Backend;
+
+    #[test]
+    fn a_webhook_that_does_not_count_says_so_and_one_that_counts_says_nothing() {
+        for (counts, said) in [(true, false), (false, true)] {
+            let answered = Answered {
+                at: Tick(0),
+                backend: Backend::New,
+                route: 0,
+                kind: Kind::Voice,
+                outcome: Outcome::Served,
+                latency_us: Some(1500),
+                overhead_us: 20,
+                flaw: None,
+                voice: None,
+                speech: None,
+                choice: None,
+                data_us: None,
+                counts,
+                generation: 1,
+                call: None,
+            };
+            let routes = ["/ivr".to_owned()];
+            let line = line(&answered, Tick(0), Wall(0), &routes);
+            let line = serde_json::to_string(&line).unwrap();
+            assert_eq!(line.contains(r#""counted":false"#), said, "{line}");
+            assert_eq!(line.contains("counted"), said, "{line}");
+        }
     }
 }

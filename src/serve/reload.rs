@@ -67,6 +67,7 @@ fn take(conductor: &mut Conductor, mut fresh: Config, settings: crate::engine::S
     parts
         .metrics
         .configure(&super::as_strs(&parts.paths), &fresh.rules);
+    parts.engine.name_routes(parts.paths.clone());
     let effects = conductor.parts.engine.handle(
         Event::Reload(Box::new(settings)),
         clock::tick(),

@@ -3,10 +3,13 @@
 //! Colours stand in the text; whoever prints it takes them out where no terminal
 //! looks on or `NO_COLOR` is set.
 
+mod sides;
+
 use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use crate::admin::shapes::{Backends, Rule, Status, Tenants, Verification};
+use crate::admin::shapes::{Rule, Status, Tenants, Verification};
+use crate::rules::words;
 use crate::terminal::wrapped;
 
 /// Columns of the smallest terminal we draw for.
@@ -81,7 +84,7 @@ fn drawn(status: &Status, columns: usize, reasons: Reasons) -> Vec<String> {
         lines.extend(beside("note", note, YELLOW));
     }
     lines.push(String::new());
-    backends(&status.backends, &mut lines);
+    sides::backends(status, &mut lines);
     if !status.rules.is_empty() {
         lines.push(String::new());
         rules(&status.rules, columns.max(WIDTH), reasons, &mut lines);
@@ -175,52 +178,6 @@ fn tenants(tenants: &Tenants, lines: &mut Vec<String>) {
             lines.push(format!("{word:INDENT$}{text}"));
         }
     }
-}
-
-fn backends(backends: &Backends, lines: &mut Vec<String>) {
-    let (legacy, new) = (&backends.legacy, &backends.new);
-    let mut table = table(&["", "legacy", "new"]);
-    let counts = [
-        ("calls active", legacy.calls_active, new.calls_active),
-        ("calls", legacy.calls, new.calls),
-        ("webhooks", legacy.webhooks, new.webhooks),
-        ("errors", legacy.errors, new.errors),
-    ];
-    for (word, legacy, new) in counts {
-        table.add_row([word.to_owned(), count(legacy), count(new)]);
-    }
-    let measured = [
-        (
-            "error rate, 5 min",
-            "share",
-            legacy.error_rate,
-            new.error_rate,
-        ),
-        (
-            "response time mean, 5 min",
-            "ms",
-            legacy.response_time_mean_ms,
-            new.response_time_mean_ms,
-        ),
-        (
-            "response time p95, 5 min",
-            "ms",
-            legacy.response_time_p95_ms,
-            new.response_time_p95_ms,
-        ),
-        (
-            "abandonment, 15 min",
-            "share",
-            legacy.abandonment_rate,
-            new.abandonment_rate,
-        ),
-    ];
-    for (word, unit, legacy, new) in measured {
-        table.add_row([word.to_owned(), value(unit, legacy), value(unit, new)]);
-    }
-    let mut drawn = table.lines();
-    lines.extend(drawn.next().map(|head| paint(DIM, head.trim_end())));
-    lines.extend(drawn.map(|line| line.trim_end().to_owned()));
 }
 
 fn rules(rules: &[Rule], columns: usize, reasons: Reasons, lines: &mut Vec<String>) {
@@ -350,13 +307,14 @@ fn beside(word: &str, text: &str, style: Style) -> Vec<String> {
         .collect()
 }
 
-/// A value in its unit: `22.6 %`, `840 ms`, `3.4 s`, `15`; a dash for none.
+/// A value in its unit: `22.6 %`, `840 ms`, `3.4 s`, `4 min 12 s`, `15`; a dash for none.
 fn value(unit: &str, value: Option<f64>) -> String {
     match (value, unit) {
         (None, _) => "–".to_owned(),
         (Some(share), "share") => trimmed(share * 100.0) + " %",
         (Some(ms), "ms") if ms >= 1_000.0 => trimmed(ms / 1000.0) + " s",
         (Some(ms), "ms") => format!("{ms:.0} ms"),
+        (Some(seconds), "s") => words::lasting(seconds),
         (Some(number), _) => trimmed(number),
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn settings(random: &mut Random) -> Settings {
 
 /// R1's rows over a minute, so that a short life sees them all.
 pub(super) fn rules(random: &mut Random) -> Vec<Rule> {
-    use Measure::{AbandonmentRate, CriticalErrors, ErrorRate, ResponseTimeMean};
+    use Measure::{AbandonmentRate, CriticalErrors, ErrorRate, FailedCallRate, ResponseTimeMean};
     let holds = if random.permille(500) {
         Action::Hold
     } else {
@@ -45,6 +45,7 @@ pub(super) fn rules(random: &mut Random) -> Vec<Rule> {
         ("errors", ErrorRate, 0.10, Action::Reverse),
         ("slow", ResponseTimeMean, 5000.0, Action::Reverse),
         ("hang-ups", AbandonmentRate, 0.25, Action::Reverse),
+        ("failed calls", FailedCallRate, 0.10, Action::Reverse),
         ("critical", CriticalErrors, 0.0, Action::Reverse),
     ];
     let early = random.permille(700);
@@ -56,7 +57,12 @@ pub(super) fn rules(random: &mut Random) -> Vec<Rule> {
         over: Duration::from_secs(60),
         action,
         hold_for: Duration::ZERO,
-        calls_min: if measure == CriticalErrors { 0 } else { 6 },
+        calls_min: match measure {
+            CriticalErrors => 0,
+            // Few calls of such a short life end in their window.
+            FailedCallRate => 3,
+            _ => 6,
+        },
         failed_min: if measure == ErrorRate { 3 } else { 0 },
         early: Rule::default_early(measure, measure.bad_side(), action).filter(|_| early),
         priority: None,

@@ -7,7 +7,7 @@ use super::super::bench::Random;
 use super::TENANTS;
 use crate::calls::{self, Call, Fate, Flags};
 use crate::document::Does;
-use crate::measure::{Answered, Cause, Kind, Observation, Outcome, Placed};
+use crate::measure::{Answered, Cause, Fault, Kind, Observation, Outcome, Placed};
 use crate::model::{Backend, CallKey, PerBackend, Tick};
 use crate::protocol::{CallEvent, EventKind, Facts, Final, FinalStatus, HungUp};
 use crate::split::{Because, Placement, Split, Subject, Tenant};
@@ -32,6 +32,7 @@ struct Mood {
     fails: u64,
     slow: u64,
     loses: u64,
+    breaks: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -75,12 +76,13 @@ impl Lines {
     }
 
     pub(super) fn mood(&mut self, random: &mut Random) {
-        let new = random.below(10);
+        let new = random.below(12);
         let share = |which, often| if new == which { often } else { 0 };
         self.mood.new = Mood {
             fails: share(0, 1000) + share(1, 300) + share(2, 40),
             slow: share(3, 1000) + share(4, 400),
             loses: share(5, 800) + share(6, 200),
+            breaks: share(7, 700) + share(8, 200),
         };
         self.mood.legacy = Mood {
             fails: if random.permille(100) { 500 } else { 0 },
@@ -277,9 +279,25 @@ impl Lines {
             line.waits == Waits::Not && !line.call.has_ended()
         })?;
         let line = self.table.get_mut(&number)?;
-        let loses = random.permille(self.mood[line.call.backend()].loses);
+        let mood = self.mood[line.call.backend()];
+        let loses = random.permille(mood.loses);
+        let status = if random.permille(mood.breaks) {
+            FinalStatus::Failed(Fault::Backend)
+        } else {
+            // Every other end there is, and a carrier that fails now and then.
+            let rare = [
+                FinalStatus::Transferred,
+                FinalStatus::NotReached,
+                FinalStatus::Canceled,
+                FinalStatus::Failed(Fault::Provider),
+            ];
+            match random.permille(150) {
+                true => random.of(&rare),
+                false => FinalStatus::Completed,
+            }
+        };
         let last = Final {
-            status: FinalStatus::Completed,
+            status,
             by: Some(if loses {
                 HungUp::Caller
             } else {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::{Effect, Engine, Settings, Ticket};
 use super::TENANTS;
 use super::disk::Disk;
-use crate::measure::{Answered, CallEnd, Ended, Observation, Outcome, ReportKind, Voice};
+use crate::measure::{Answered, CallEnd, Observation, Outcome, ReportKind, Voice};
 use crate::model::{Backend, CallKey, TenantKey, Tick};
 use crate::rollout::{Command, Entry, List, Phase, Rollout, Wishes};
 use crate::rules::Rule;
@@ -36,6 +36,7 @@ struct Seen {
     voices: Vec<Heard>,
     slow: u64,
     abandoned: u64,
+    failed_ends: u64,
     critical: u64,
 }
 
@@ -177,14 +178,10 @@ impl Shadow {
             Observation::Ended(ended) => {
                 let counts =
                     ended.backend == Backend::New && self.counts(ended.began, ended.generation);
-                let gone = matches!(
-                    ended,
-                    Ended {
-                        end: CallEnd::Abandoned,
-                        ..
-                    }
-                );
+                let gone = ended.end == CallEnd::Abandoned;
                 self.seen.abandoned += u64::from(counts && gone);
+                let failed = ended.failed || ended.end == CallEnd::Failed;
+                self.seen.failed_ends += u64::from(counts && failed);
             }
             Observation::Placed(_)
             | Observation::Checked(_)
@@ -236,6 +233,7 @@ impl Shadow {
                 "errors" => (failed, 3),
                 "slow" => (self.seen.slow, 3),
                 "hang-ups" => (self.seen.abandoned, 2),
+                "failed calls" => (self.seen.failed_ends, 1),
                 "critical" => (self.seen.critical, 1),
                 _ => panic!("{rule} does not reverse"),
             };

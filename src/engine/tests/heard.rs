@@ -4,7 +4,7 @@ use super::super::REPORT_IDS;
 use super::super::bench::mins;
 use super::*;
 use crate::engine::Severity;
-use crate::measure::{CallEnd, Cause, Observation, Outcome, Placed, ReportKind};
+use crate::measure::{CallEnd, Cause, Checked, Found, Observation, Outcome, Placed, ReportKind};
 use crate::model::{Backend, PerBackend};
 use crate::rules::{Action, Measure};
 
@@ -196,9 +196,78 @@ fn the_notes_say_what_an_operator_must_know() {
     bench.observe(begins(Backend::New));
     bench.tick();
     assert!(status(&mut bench).notes[0].contains("status callback"));
+    bench.end(CallEnd::Expired);
+    bench.tick();
+    assert_eq!(status(&mut bench).notes.len(), 1, "nobody told that end");
     bench.end(CallEnd::Unknown);
     bench.tick();
     assert_eq!(status(&mut bench).notes, [""; 0]);
+    // New's ends are told. That legacy's are not is seen at its fiftieth call, once
+    // all of them must be over.
+    bench.observe(begins(Backend::Legacy));
+    bench.tick();
+    assert_eq!(status(&mut bench).notes, [""; 0]);
+    bench.wait(mins(61));
+    bench.tick();
+    let notes = status(&mut bench).notes;
+    assert!(notes[0].contains("a call on legacy"), "{notes:?}");
+}
+
+fn check(bench: &mut Bench, found: Found, refused: bool) {
+    let at = bench.now;
+    bench.observe(Observation::Checked(Checked {
+        at,
+        route: 0,
+        found,
+        refused,
+    }));
+}
+
+#[test]
+fn a_wrong_key_is_a_critical_notice_that_names_the_route_and_stands_in_the_notes() {
+    let mut bench = Bench::at(50, vec![errors_10()]);
+    bench.engine.name_routes(vec!["/ivr".to_owned()]);
+    check(&mut bench, Found::Verified, false);
+    bench.tick();
+    bench.said.clear();
+    for _ in 0..8 {
+        check(&mut bench, Found::Rejected, true);
+        bench.wait(Duration::from_secs(10));
+        bench.tick();
+    }
+    let [Effect::Say(notice)] = bench.said.as_slice() else {
+        panic!("one notice: {:?}", bench.said);
+    };
+    assert_eq!(notice.severity, Severity::Critical);
+    assert!(notice.text.contains("the route /ivr"), "{}", notice.text);
+    assert!(status(&mut bench).notes[0].contains("/ivr"));
+    assert!(
+        !bench.engine.split().latched,
+        "going to legacy would not help"
+    );
+}
+
+#[test]
+fn ten_thousand_forged_webhooks_move_no_number() {
+    let mut bench = Bench::at(50, ivr_texml());
+    bench.calls(40, 1);
+    bench.tick();
+    let before = (status(&mut bench).backends, bench.engine.findings.clone());
+    for place in 0..10_000_u32 {
+        let fails = place % 2 == 0;
+        bench.call(fails);
+        let Some(Observation::Answered(forged)) = bench.last() else {
+            unreachable!("a call is an answer")
+        };
+        forged.counts = false;
+        forged.speech = Some(!fails);
+        forged.choice = Some(b'1');
+        forged.data_us = Some(place);
+    }
+    bench.tick();
+    let after = (status(&mut bench).backends, bench.engine.findings.clone());
+    assert_eq!(before, after);
+    assert!(bench.reversals().is_empty());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use anstream::adapter::strip_str;
 
 use super::*;
-use crate::admin::shapes::Backend;
+use crate::admin::shapes::{Backend, Backends};
 
 fn plain(status: &Status) -> String {
     on(status, Room::default())
@@ -48,6 +48,7 @@ fn soaking() -> Status {
                 calls_active: 12,
                 calls: 2468,
                 abandonment_rate: Some(0.031),
+                ..Backend::default()
             },
             new: Backend {
                 webhooks: 1234,
@@ -118,6 +119,43 @@ errors-5-1h                   alert        –       –    5 %   0/20  inconclu
 }
 
 #[test]
+fn what_else_is_known_stands_below_and_only_where_something_is() {
+    let mut status = soaking();
+    status.day_since = "2026-11-20T05:30:00Z".to_owned();
+    status.backends.legacy = Backend {
+        failed_call_rate: Some(0.012),
+        call_duration_mean_s: Some(252.0),
+        calls_per_hour: 1240,
+        calls_per_day: 3210,
+        connect_mean_ms: Some(0.42),
+        menu_choices: [("1", 50), ("2", 150), ("#", 0)]
+            .map(|(key, times)| (key.to_owned(), times))
+            .into(),
+        ..status.backends.legacy
+    };
+    status.backends.new = Backend {
+        call_duration_mean_s: Some(45.5),
+        data_query_mean_ms: Some(31.0),
+        ..status.backends.new
+    };
+    let expected = "\
+abandonment, 15 min              3.1 %       –
+failed calls, 15 min             1.2 %       –
+call duration mean, 15 min  4 min 12 s  45.5 s
+data query mean, 5 min               –   31 ms
+connect mean, 1 h               0.4 ms       –
+calls begun, 1 h                 1,240       –
+calls begun, since 05:30         3,210       –
+legacy chose 2 75 %, 1 25 %, # 0 % of 200
+
+rule ";
+    let shown = plain(&status);
+    assert!(shown.contains(expected), "{shown}");
+    status.day_since = "2026-11-19T09:00:00Z".to_owned();
+    assert!(plain(&status).contains("calls begun, 24 h"));
+}
+
+#[test]
 fn a_reversal_is_the_first_thing_one_sees() {
     let status = Status {
         phase: "reversed".to_owned(),
@@ -182,6 +220,9 @@ fn no_line_is_wider_than_the_smallest_terminal() {
         ..rule(&"n".repeat(100), "trip")
     });
     status.rules.push(rule("slow", "inconclusive"));
+    status.backends.new.call_duration_mean_s = Some(86_399.9);
+    status.backends.new.calls_per_day = u64::MAX;
+    status.backends.new.menu_choices = (0..12).map(|key| (key.to_string(), 1234)).collect();
     for line in plain(&status).lines() {
         let columns = line.trim_end().chars().count();
         assert!(columns <= WIDTH, "{columns} columns: {line}");
@@ -196,6 +237,8 @@ fn values_are_written_in_their_unit() {
         ("ms", Some(840.2), "840 ms"),
         ("ms", Some(3_400.0), "3.4 s"),
         ("ms", Some(12_540.0), "12.5 s"),
+        ("s", Some(45.04), "45 s"),
+        ("s", Some(252.0), "4 min 12 s"),
         ("number", Some(15.0), "15"),
         ("number", None, "–"),
     ] {

@@ -1,0 +1,414 @@
+//! When people are told that a route no longer knows its provider: a wrong key must
+//! not silently kill the line, and a forger must not work unseen.
+//!
+//! A route is watched from its first verified webhook on; before that nobody knows
+//! whether its provider signs at all. Trouble begins with the first webhook that is
+//! rejected or refused in a minute without any. People are told once it has gone on
+//! for a full minute and more than a fifth of the last minute's webhooks, at least
+//! five, were bad; and again when it was less for three minutes.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Notice, Severity};
+use crate::measure::trail::Trail;
+use crate::measure::window::Slot;
+use crate::measure::{Checked, Found};
+use crate::model::Tick;
+
+/// Routes watched at most. Every route of a configuration has its number for the
+/// life of the process; one past so many is counted in metrics only.
+const ROUTES_MAX: usize = 1024;
+
+/// The last minute, in slots of ten seconds; the running one makes it up to ten
+/// seconds shorter.
+const SLOT: Duration = Duration::from_secs(10);
+const SLOTS: usize = 6;
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Bad ones without which nobody is told.
+const BAD_MIN: u64 = 5;
+/// More than one webhook in so many is trouble, less is peace.
+const ONE_IN: u64 = 5;
+/// How long peace must last.
+const PEACE: Duration = Duration::from_secs(180);
+/// A route that nothing comes to for so long is in no trouble any more.
+const SILENCE: Duration = Duration::from_secs(3600);
+
+/// Every route's last minute.
+#[derive(Debug, Default)]
+pub(super) struct Genuine {
+    /// Bounded by [`ROUTES_MAX`].
+    routes: BTreeMap<u16, Route>,
+    /// Paths by the routes' numbers.
+    paths: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Route {
+    last_minute: Trail<Looked>,
+    /// It has verified a webhook: its key was right once.
+    verified: bool,
+    /// Since when there are bad ones, without a minute between that had none.
+    trouble: Option<Tick>,
+    /// Since when there are fewer than a fifth.
+    peace: Option<Tick>,
+    heard: Tick,
+    told: bool,
+}
+
+/// How webhooks were found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Looked {
+    all: u64,
+    /// Rejected, or refused for whatever was found.
+    bad: u64,
+    refused: u64,
+}
+
+impl Genuine {
+    /// What routes are called, by their numbers.
+    pub(super) fn name(&mut self, paths: Vec<String>) {
+        self.paths = paths;
+    }
+
+    /// A webhook's signature was looked at.
+    pub(super) fn heard(&mut self, checked: &Checked) {
+        if !self.routes.contains_key(&checked.route) && self.routes.len() >= ROUTES_MAX {
+            return;
+        }
+        let route = self
+            .routes
+            .entry(checked.route)
+            .or_insert_with(|| Route::new(checked.at));
+        route.heard(checked);
+    }
+
+    /// Looks at every route, and says what to tell; once a tick.
+    pub(super) fn update(&mut self, now: Tick) -> Vec<Notice> {
+        let mut notices = Vec::new();
+        for (number, route) in &mut self.routes {
+            let name = || name(&self.paths, *number);
+            if let Some((severity, text)) = route.update(now, name) {
+                notices.push(Notice {
+                    severity,
+                    rule: None,
+                    text,
+                });
+            }
+        }
+        notices
+    }
+
+    /// What stands now, a sentence for each route in trouble.
+    pub(super) fn notes(&self) -> impl Iterator<Item = String> {
+        let told = self.routes.iter().filter(|(_, route)| route.told);
+        told.map(|(number, route)| trouble(&name(&self.paths, *number), route.last_minute.total()))
+    }
+}
+
+impl Route {
+    fn new(now: Tick) -> Self {
+        Self {
+            last_minute: Trail::new(SLOT, SLOTS, now),
+            verified: false,
+            trouble: None,
+            peace: None,
+            heard: now,
+            told: false,
+        }
+    }
+
+    fn heard(&mut self, checked: &Checked) {
+        let bad = checked.refused || checked.found == Found::Rejected;
+        self.heard = self.heard.max(checked.at);
+        self.verified |= matches!(checked.found, Found::Verified | Found::Replayed);
+        // What comes before the route has verified anything is held against nobody.
+        if !self.verified {
+            return;
+        }
+        self.last_minute.change(checked.at, |slot| {
+            slot.all += 1;
+            slot.bad += u64::from(bad);
+            slot.refused += u64::from(checked.refused);
+        });
+        if bad {
+            self.trouble.get_or_insert(checked.at);
+        }
+    }
+
+    fn update(&mut self, now: Tick, name: impl Fn() -> String) -> Option<(Severity, String)> {
+        self.last_minute.advance(now);
+        let seen = self.last_minute.total();
+        if seen.bad == 0 {
+            self.trouble = None;
+        }
+        // Silence is neither: it does not end peace, and does not begin it.
+        match seen.all {
+            0 => {}
+            _ if seen.bad * ONE_IN < seen.all => {
+                self.peace.get_or_insert(now);
+            }
+            _ => self.peace = None,
+        }
+        if !self.told {
+            let long = self.trouble.is_some_and(|since| now.since(since) >= MINUTE);
+            self.told = long && seen.bad >= BAD_MIN && seen.bad * ONE_IN > seen.all;
+            return self
+                .told
+                .then(|| (Severity::Critical, trouble(&name(), seen)));
+        }
+        let over = if self.peace.is_some_and(|since| now.since(since) >= PEACE) {
+            "its webhooks verify again"
+        } else if now.since(self.heard) >= SILENCE {
+            "nothing has come to it for an hour"
+        } else {
+            return None;
+        };
+        self.told = false;
+        let text = format!(
+            "Webhooks on {} that do not verify are over: {over}.",
+            name()
+        );
+        Some((Severity::Info, text))
+    }
+}
+
+/// Which route, what is wrong, in figures, and what to look at.
+fn trouble(route: &str, seen: Looked) -> String {
+    let Looked { all, bad, refused } = seen;
+    if all == 0 {
+        return format!(
+            "Webhooks on {route} did not verify and none has come since: check the key or token in its `verify`."
+        );
+    }
+    let percent = bad * 100 / all;
+    format!(
+        "{bad} of {all} webhooks on {route} in the last minute did not verify ({percent} %), and {refused} of \
+         them were refused. Some verified before, so either the key or token in its `verify` no longer \
+         fits the provider's, or somebody forges webhooks."
+    )
+}
+
+fn name(paths: &[String], number: u16) -> String {
+    paths.get(usize::from(number)).map_or_else(
+        || format!("the route with number {number}"),
+        |path| format!("the route {path}"),
+    )
+}
+
+impl Slot for Looked {
+    fn add(&mut self, other: &Self) {
+        self.all += other.all;
+        self.bad += other.bad;
+        self.refused += other.refused;
+    }
+    fn subtract(&mut self, other: &Self) {
+        self.all -= other.all;
+        self.bad -= other.bad;
+        self.refused -= other.refused;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Tick = Tick::from_secs(7200);
+
+    fn secs(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    /// A route's webhooks and a clock.
+    struct Watch {
+        genuine: Genuine,
+        now: Tick,
+        told: Vec<(Severity, String)>,
+    }
+
+    impl Watch {
+        /// A route that has verified a webhook, two minutes ago.
+        fn verified() -> Self {
+            let mut watch = Self::new();
+            watch.come(1, Found::Verified, false);
+            watch.wait(120);
+            watch
+        }
+
+        fn new() -> Self {
+            let mut genuine = Genuine::default();
+            genuine.name(vec!["/ivr".to_owned()]);
+            Self {
+                genuine,
+                now: START,
+                told: Vec::new(),
+            }
+        }
+
+        fn come(&mut self, count: u64, found: Found, refused: bool) {
+            for _ in 0..count {
+                self.genuine.heard(&Checked {
+                    at: self.now,
+                    route: 0,
+                    found,
+                    refused,
+                });
+            }
+        }
+
+        fn tick(&mut self) {
+            let told = self.genuine.update(self.now);
+            self.told
+                .extend(told.into_iter().map(|it| (it.severity, it.text)));
+        }
+
+        fn wait(&mut self, seconds: u64) {
+            for _ in 0..seconds {
+                self.now = self.now + secs(1);
+                self.tick();
+            }
+        }
+
+        /// So many good and bad ones every ten seconds, for so many of them.
+        fn tens(&mut self, tens: u64, good: u64, bad: u64) {
+            for _ in 0..tens {
+                self.come(good, Found::Verified, false);
+                self.come(bad, Found::Rejected, true);
+                self.wait(10);
+            }
+        }
+
+        fn criticals(&self) -> usize {
+            let critical = |it: &&(Severity, String)| it.0 == Severity::Critical;
+            self.told.iter().filter(critical).count()
+        }
+    }
+
+    #[test]
+    fn a_wrong_key_is_told_once_after_a_full_minute_with_figures_and_what_to_check() {
+        let mut watch = Watch::verified();
+        watch.tens(5, 0, 1);
+        watch.come(1, Found::Rejected, true);
+        watch.wait(9);
+        assert_eq!(watch.told, [], "59 seconds of trouble");
+        watch.come(1, Found::Rejected, true);
+        watch.wait(1);
+        watch.tens(30, 0, 1);
+        let [(Severity::Critical, text)] = watch.told.as_slice() else {
+            panic!("one critical notice: {:?}", watch.told);
+        };
+        for word in ["/ivr", "100 %", "refused", "`verify`", "forges"] {
+            assert!(text.contains(word), "{word} is not in: {text}");
+        }
+        assert_eq!(watch.genuine.notes().count(), 1);
+    }
+
+    #[test]
+    fn more_than_a_fifth_is_told_and_exactly_a_fifth_is_not() {
+        for (good, bad, told) in [(7, 2, 1), (8, 2, 0), (4, 1, 0), (0, 1, 1)] {
+            let mut watch = Watch::verified();
+            watch.tens(20, good, bad);
+            assert_eq!(watch.criticals(), told, "{bad} of {}", good + bad);
+        }
+    }
+
+    #[test]
+    fn five_bad_ones_in_the_minute_are_told_and_four_are_not() {
+        for (every, told) in [(10, 1), (15, 0)] {
+            let mut watch = Watch::verified();
+            for _ in 0..20 {
+                watch.come(1, Found::Rejected, false);
+                watch.wait(every);
+            }
+            assert_eq!(watch.criticals(), told, "one every {every} s");
+        }
+    }
+
+    #[test]
+    fn a_burst_that_is_over_within_the_minute_is_not_told() {
+        let mut watch = Watch::verified();
+        watch.come(1000, Found::Rejected, true);
+        watch.wait(300);
+        assert_eq!(watch.told, []);
+    }
+
+    #[test]
+    fn a_route_that_never_verified_is_not_told_of() {
+        let mut watch = Watch::new();
+        watch.tens(30, 0, 10);
+        assert_eq!(watch.told, []);
+    }
+
+    #[test]
+    fn unsigned_webhooks_count_only_where_they_are_refused() {
+        for (refused, told) in [(true, 1), (false, 0)] {
+            let mut watch = Watch::verified();
+            for _ in 0..20 {
+                watch.come(2, Found::Absent, refused);
+                watch.wait(10);
+            }
+            assert_eq!(watch.criticals(), told, "refused: {refused}");
+        }
+    }
+
+    #[test]
+    fn a_providers_own_retry_is_no_attack() {
+        let mut watch = Watch::verified();
+        for _ in 0..20 {
+            watch.come(5, Found::Replayed, false);
+            watch.wait(10);
+        }
+        assert_eq!(watch.told, []);
+    }
+
+    #[test]
+    fn it_is_over_after_three_minutes_of_less_than_a_fifth_and_not_a_second_sooner() {
+        let mut watch = Watch::verified();
+        watch.tens(12, 0, 2);
+        assert_eq!(watch.criticals(), 1);
+        watch.tens(60, 8, 2);
+        assert_eq!(watch.told.len(), 1, "exactly a fifth is no peace");
+        // Less than a fifth from here on; the tick above was the last with a fifth.
+        watch.come(50, Found::Verified, false);
+        watch.tick();
+        for _ in 0..179 {
+            watch.come(1, Found::Verified, false);
+            watch.wait(1);
+        }
+        assert_eq!(watch.told.len(), 1);
+        watch.wait(1);
+        let (severity, text) = watch.told.last().unwrap();
+        assert_eq!((watch.told.len(), *severity), (2, Severity::Info));
+        assert!(text.contains("verify again"), "{text}");
+        assert_eq!(watch.genuine.notes().count(), 0);
+        watch.tens(12, 0, 2);
+        assert_eq!(watch.criticals(), 2, "and once more when it comes back");
+    }
+
+    #[test]
+    fn silence_is_no_peace_but_an_hour_of_it_is_the_end() {
+        let mut watch = Watch::verified();
+        watch.tens(12, 0, 2);
+        watch.wait(3580);
+        assert_eq!(watch.told.len(), 1);
+        let note = watch.genuine.notes().next().unwrap();
+        assert!(note.contains("none has come since"), "{note}");
+        watch.wait(20);
+        assert_eq!(watch.told.len(), 2);
+    }
+
+    #[test]
+    fn a_route_past_the_bound_is_not_watched() {
+        let mut genuine = Genuine::default();
+        for route in 0..=u16::try_from(ROUTES_MAX).unwrap() {
+            genuine.heard(&Checked {
+                at: START,
+                route,
+                found: Found::Verified,
+                refused: false,
+            });
+        }
+        assert_eq!(genuine.routes.len(), ROUTES_MAX);
+    }
+}
