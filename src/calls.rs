@@ -16,9 +16,9 @@ use std::time::Duration;
 
 use crate::document::Does;
 use crate::measure::Voice;
-use crate::model::{Backend, TenantKey, Tick};
+use crate::model::{Backend, TenantKey, Tick, Wall};
 use crate::protocol::{CallEvent, EventKind, Facts};
-use crate::split::{Because, Placement, Split, Subject, Tenant};
+use crate::split::{Because, Placement, Split, Subject, Tenant, Token};
 
 /// A call that ended is remembered so long, for the recordings and reports that
 /// come after it.
@@ -26,6 +26,10 @@ pub const AFTER_END: Duration = Duration::from_secs(30 * 60);
 
 /// A call that says nothing for so long is given up.
 pub const IDLE: Duration = Duration::from_secs(4 * 60 * 60);
+
+/// A report that tells how a call ended may come so long after the end; then the end
+/// is told without it.
+pub const REPORT_WITHIN: Duration = Duration::from_secs(2 * 60);
 
 /// What is known of one call, or of one leg that a call made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,11 +58,32 @@ pub struct First {
     pub call: Option<Call>,
 }
 
+/// What a request says of its call beside what the provider says in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hints {
+    /// The backend that started the call itself, by the mark in the URL it gave.
+    pub claimed: Option<Backend>,
+    /// What the URL remembers of the call.
+    pub token: Option<Token>,
+    /// What the calendar says now: a token's date is read against it. Of no
+    /// meaning without one.
+    pub wall: Wall,
+}
+
 /// Places a call that the table does not know. `parent` is the call that made
 /// this leg, if the table knows it.
+///
+/// A leg follows its call; else a call belongs to the backend that started it, also
+/// while latched, since it exists nowhere else; else a token says where it was (see
+/// [`Split::follow`]); else it is new, and the split decides.
+///
+/// A call that a token placed had begun before and is only new to us. It counts as
+/// started, and from then on; what generation it was placed under nobody knows, so it
+/// gets 0: its outcomes count until the first reversal and never after one.
 pub fn first(
     event: &CallEvent<'_>,
     subject: &Subject<'_>,
+    hints: Hints,
     split: &Split,
     parent: Option<&Call>,
     now: Tick,
@@ -68,11 +93,15 @@ pub fn first(
             backend: parent.backend,
             because: Because::Inherited,
         },
-        None => unknown(event.kind, subject, split),
+        None => unknown(event.kind, subject, hints, split),
     };
+    let claimed = placement.because == Because::Claimed;
+    let goes_on = placement.because == Because::Token;
     let mut flags = Flags::default()
         .with_if(Flags::LEG, event.parent.is_some())
-        .with_if(Flags::OUTBOUND, event.outbound);
+        .with_if(Flags::ROOTED, event.leg.is_some())
+        .with_if(Flags::OUTBOUND, event.outbound || claimed)
+        .with_if(Flags::STARTED, goes_on);
     match event.kind {
         // Nothing can begin with its own end, nor with a recording of it.
         EventKind::Final(_) | EventKind::Report => {
@@ -81,7 +110,7 @@ pub fn first(
                 call: None,
             };
         }
-        EventKind::Progress => flags = flags.with(Flags::PROVISIONAL),
+        EventKind::Progress => flags = flags.with_if(Flags::PROVISIONAL, !goes_on),
         EventKind::Start | EventKind::Step => {}
     }
     let mut call = Call::placed(placement, flags, split.generation, now);
@@ -94,6 +123,12 @@ pub fn first(
         }
         None => call.tenant = tenant_key(subject),
     }
+    if let Some(token) = hints.token.filter(|_| goes_on) {
+        let age = hints.wall.0.saturating_sub(token.began.0);
+        let age = Duration::from_millis(u64::try_from(age).unwrap_or(0));
+        call.began = Moment::from(now).before(age);
+        call.generation = 0;
+    }
     call.step(event.facts, subject, now);
     First {
         placement,
@@ -101,12 +136,26 @@ pub fn first(
     }
 }
 
-fn unknown(kind: EventKind, subject: &Subject<'_>, split: &Split) -> Placement {
-    let placement = split.place(subject);
+/// Places what belongs to no call.
+pub fn passing(subject: &Subject<'_>, hints: Hints, split: &Split) -> Placement {
+    hinted(hints, split).unwrap_or_else(|| split.place(subject))
+}
+
+fn hinted(hints: Hints, split: &Split) -> Option<Placement> {
+    let claimed = hints.claimed.map(|backend| Placement {
+        backend,
+        because: Because::Claimed,
+    });
+    claimed.or_else(|| hints.token.map(|token| split.follow(token)))
+}
+
+fn unknown(kind: EventKind, subject: &Subject<'_>, hints: Hints, split: &Split) -> Placement {
+    let hinted = hinted(hints, split);
+    let placement = hinted.unwrap_or_else(|| split.place(subject));
     let because = match kind {
         EventKind::Final(_) | EventKind::Report => Because::Late,
         // While latched the latch is what decided, and what an operator looks for.
-        EventKind::Step if !split.latched => Because::Orphan,
+        EventKind::Step if hinted.is_none() && !split.latched => Because::Orphan,
         _ => placement.because,
     };
     Placement {
@@ -150,12 +199,26 @@ impl Call {
     pub fn step(&mut self, facts: Facts, subject: &Subject<'_>, now: Tick) {
         let now = Moment::from(now);
         self.seen = self.seen.max(now);
+        self.flags = self.flags.with_if(Flags::SERVED, facts.connected);
         if facts.answered && self.answered == Moment::NEVER {
             self.answered = now;
         }
         if self.tenant == TenantKey::NONE {
             self.tenant = tenant_key(subject);
         }
+    }
+
+    /// A leg of it was connected to somebody.
+    pub fn connected(&mut self) {
+        self.flags = self.flags.with(Flags::SERVED);
+    }
+
+    /// A webhook came that is about one of its many legs. True the first time: that
+    /// leg is the one the call began with.
+    pub fn root(&mut self) -> bool {
+        let first = !self.flags.has(Flags::ROOTED);
+        self.flags = self.flags.with(Flags::ROOTED);
+        first
     }
 
     /// Should a file that kept `saved` learn what the call is now? So it should
@@ -174,17 +237,17 @@ impl Call {
 
     /// Its first voice webhook is about to leave for a backend. When the routing
     /// changed since the call was placed it is placed anew; a leg stays where
-    /// its call is. Does nothing to a call that has started.
+    /// its call is, and a call that a backend started where it exists. Does nothing
+    /// to a call that has started.
     pub fn start(&mut self, subject: &Subject<'_>, split: &Split) -> Option<Placement> {
         if self.flags.has(Flags::STARTED) {
             return None;
         }
         self.flags = self.flags.with(Flags::STARTED).without(Flags::PROVISIONAL);
-        let follows = self.because == Because::Inherited;
         let same = self.generation == short_generation(split.generation);
         // A generation that a crash lost is given out again: a latch asks for none.
         let shut = split.latched && self.backend == Backend::New;
-        if follows || same && !shut {
+        if self.follows() || same && !shut {
             return None;
         }
         let mut placement = split.place(subject);
@@ -195,6 +258,12 @@ impl Call {
         self.backend = placement.backend;
         self.because = placement.because;
         Some(placement)
+    }
+
+    /// Does it belong where it is, whatever the routing says: a leg, or a call that
+    /// its backend started?
+    pub const fn follows(&self) -> bool {
+        matches!(self.because, Because::Inherited | Because::Claimed)
     }
 
     /// Its first voice webhook did not leave after all; [`Call::start`] places it
@@ -217,6 +286,7 @@ impl Call {
     ) -> Option<Voice> {
         self.flags = self.flags.with_if(Flags::SERVED, reached_served);
         let failed = failed?;
+        self.flags = self.flags.with_if(Flags::FAILED, failed);
         if !failed {
             // A failed answer is not what the caller heard, so it decides nothing.
             self.flags = self
@@ -251,12 +321,12 @@ impl Call {
     }
 
     /// A reversal or total rollback: a call on new that is known by events alone
-    /// goes back to legacy. A started call stays, and so does a leg, which
-    /// belongs where its call is.
+    /// goes back to legacy. A started call stays, and so does what belongs where it
+    /// is (see [`Call::follows`]).
     pub fn drop_provisional(&mut self) -> bool {
         let drops = self.flags.has(Flags::PROVISIONAL)
             && self.backend == Backend::New
-            && self.because != Because::Inherited
+            && !self.follows()
             && !self.has_ended();
         if drops {
             self.backend = Backend::Legacy;
@@ -308,6 +378,11 @@ impl Call {
     /// Is it over?
     pub fn has_ended(&self) -> bool {
         self.ended != Moment::NEVER
+    }
+
+    /// Is it over, and its end not told yet because a report may follow?
+    pub const fn awaits_report(&self) -> bool {
+        self.flags.has(Flags::AWAITS)
     }
 
     /// Does it count among the calls begun and not ended? Legs do not: one caller

@@ -32,6 +32,7 @@ pub struct Rollout {
     percentage: Percentage,
     enabled: bool,
     latched: bool,
+    latched_since: Option<Wall>,
     former: Option<Former>,
     tenants: BTreeMap<String, Listed>,
     seen: Option<Wishes>,
@@ -49,6 +50,7 @@ impl Default for Rollout {
             percentage: Percentage::ZERO,
             enabled: true,
             latched: false,
+            latched_since: None,
             former: None,
             tenants: BTreeMap::new(),
             seen: None,
@@ -79,6 +81,9 @@ impl Rollout {
         self.phase = after.phase;
         self.percentage = after.percentage;
         self.enabled = after.enabled;
+        if self.latched != after.latched {
+            self.latched_since = entry.latches_at();
+        }
         self.latched = after.latched;
         self.former = after.former;
         for (id, listed) in &after.tenants {
@@ -141,6 +146,7 @@ impl Rollout {
         Split {
             generation: self.generation,
             latched: self.latched,
+            latched_since: self.latched_since,
             enabled: self.enabled,
             percentage: self.percentage,
             enabled_tenants: on(List::Enabled),

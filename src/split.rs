@@ -11,10 +11,11 @@ pub mod token;
 
 pub use decide::{Asked, Explanation, Step};
 pub use hash::Bucket;
+pub use token::Token;
 
 use std::collections::HashSet;
 
-use crate::model::{Backend, Percentage};
+use crate::model::{Backend, Percentage, Wall};
 
 /// Everything that decides where a new call goes. Immutable; a change makes a
 /// new one with a higher generation.
@@ -25,6 +26,9 @@ pub struct Split {
     /// A reversal or a total rollback is in force: every new call to legacy,
     /// whatever the lists and the percentage say.
     pub latched: bool,
+    /// When the latch in force was set, by the calendar. None where nobody knows: it
+    /// was found set at a start, or in a journal that was damaged.
+    pub latched_since: Option<Wall>,
     /// Off means legacy, before anything else is asked.
     pub enabled: bool,
     /// The share of buckets that go to new.

@@ -13,9 +13,13 @@
 //! full and full that is 56 to 112 bytes a call (104 measured at a million
 //! calls, 120 while evicting).
 
+mod ends;
 mod evict;
 mod keep;
+mod other;
 pub mod pins;
+mod place;
+mod repeats;
 mod seat;
 
 pub use seat::{Seat, View};
@@ -26,13 +30,12 @@ use std::time::Duration;
 use dashmap::{DashMap, Entry as Place};
 use parking_lot::Mutex;
 
-use crate::calls::{self, AFTER_END, Call, Fate, Flags, IDLE, Moment};
+use crate::calls::{Call, Moment};
 use crate::document::Does;
-use crate::measure::{Ended, Voice};
+use crate::measure::Voice;
 use crate::model::{Backend, CallKey, PerBackend, Tick};
-use crate::protocol::{CallEvent, EventKind, Final};
-use crate::split::{Split, Subject};
 use pins::PinRecord;
+use repeats::Repeats;
 use seat::Passed;
 
 /// Shards of the map. A million calls are 8000 a shard, so that sweeping or
@@ -52,6 +55,7 @@ pub struct Table {
     len: AtomicUsize,
     active: PerBackend<AtomicU64>,
     evictions: AtomicU64,
+    repeats: Repeats,
     /// Held by the one who evicts.
     evicting: Mutex<()>,
     changed: Mutex<Vec<PinRecord>>,
@@ -72,6 +76,8 @@ enum Entry {
 struct Alias {
     of: CallKey,
     seen: Moment,
+    /// It names the leg its call began with.
+    root: bool,
 }
 
 impl Table {
@@ -89,84 +95,18 @@ impl Table {
             len: AtomicUsize::new(0),
             active: PerBackend::default(),
             evictions: AtomicU64::new(0),
+            repeats: Repeats::new(seed),
             evicting: Mutex::new(()),
             changed: Mutex::default(),
             lost: AtomicBool::new(false),
         }
     }
 
-    /// Finds a webhook's backend, and pins a call at first sight: whichever worker
-    /// comes first decides, all others follow.
-    pub fn place(
-        &self,
-        event: &CallEvent<'_>,
-        subject: &Subject<'_>,
-        split: &Split,
-        now: Tick,
-    ) -> Seat {
-        let Some(call) = event.call.as_deref() else {
-            return Seat::passing(split.place(subject), split.generation);
-        };
-        let key = self.key(call);
-        loop {
-            if let Some(seat) = self.known(key, event, subject, now) {
-                return seat;
-            }
-            if let Some(seat) = self.known_by_alias(key, event, subject, now) {
-                return seat;
-            }
-            let parent = event
-                .parent
-                .as_deref()
-                .and_then(|parent| self.call(self.key(parent)))
-                .map(|(_, call)| call);
-            let first = calls::first(event, subject, split, parent.as_ref(), now);
-            let Some(call) = first.call else {
-                return Seat::passing(first.placement, split.generation);
-            };
-            if self.enter(key, Entry::Call(call)) {
-                return Seat::first(key, &call, waits(event.kind));
-            }
-            // Another worker pinned it since we looked; now it is known.
-        }
-    }
-
-    /// To be called just before the first byte of a [`Seat::starting`] request
-    /// leaves, with the routing read at that moment: a change of placement since
-    /// the call was placed places it anew, so that no call starts on new after a
-    /// latch. Of several first webhooks one keeps `starting`.
-    pub fn start(&self, seat: &mut Seat, subject: &Subject<'_>, split: &Split, now: Tick) {
-        let Some(key) = seat.key else { return };
-        while seat.starting {
-            let told = self.update(key, now, |_, call| {
-                let first = !call.flags().has(Flags::STARTED);
-                let anew = call.start(subject, split);
-                (first, anew, *call)
-            });
-            if let Some((first, anew, call)) = told {
-                seat.start(first, anew, &call);
-                return;
-            }
-            // Evicted between place and now. The call is still being answered, so
-            // it comes back, placed by what is in force now.
-            let placement = if seat.flags.has(Flags::LEG) {
-                seat.placement
-            } else {
-                split.place(subject)
-            };
-            let call = Call::placed(placement, seat.flags, split.generation, now);
-            self.enter(key, Entry::Call(call));
-            seat.placement = placement;
-        }
-    }
-
-    /// The request for which [`Table::start`] was called has not left after all: the
-    /// call has not started, and `start` may place it anew. Only for a seat that is
-    /// still `starting`.
-    pub fn unstart(&self, seat: &Seat) {
-        if let Some(key) = seat.key.filter(|_| seat.starting) {
-            self.update(key, Tick::default(), |_, call| call.unstart());
-        }
+    /// Was this event told before? A provider that delivers one twice (Telnyx says that it
+    /// may) is answered twice and counted once. `id` is the provider's id of the event,
+    /// `now` when it came. Ids are remembered for ten minutes, at most 200,000 of them.
+    pub fn repeated(&self, id: &str, now: Tick) -> bool {
+        self.repeats.repeated(id, now)
     }
 
     /// To be called when a webhook was answered or has failed. `failed` as the
@@ -183,39 +123,6 @@ impl Table {
         self.update(seat.key?, now, |_, call| {
             call.heard(failed, does, reached_served, now)
         })?
-    }
-
-    /// The provider says that a call is over. None: it is unknown, was over
-    /// before, or is a leg.
-    pub fn finish(&self, event: &CallEvent<'_>, last: &Final, now: Tick) -> Option<Ended> {
-        let end =
-            |id: &str| self.update(self.key(id), now, |_, call| call.end(last, self.short, now));
-        end(event.call.as_deref()?).or_else(|| end(event.alias.as_deref()?))?
-    }
-
-    /// Gives up what was silent for four hours, forgets what ended half an hour
-    /// ago, and adds to `out` the calls of which no end was ever seen. Locks one
-    /// shard at a time; the engine calls it every ten seconds or so.
-    pub fn sweep(&self, now: Tick, out: &mut Vec<Ended>) {
-        let moment = Moment::from(now);
-        self.map.retain(|_, entry| {
-            let stays = match entry {
-                Entry::Alias(alias) => moment.since(alias.seen) < IDLE + AFTER_END,
-                Entry::Call(call) => {
-                    let before = *call;
-                    let fate = call.fate(now);
-                    self.recount(Some(&before), Some(call));
-                    if let Fate::Expired(ended) = fate {
-                        out.extend(ended);
-                    }
-                    fate == Fate::Stays
-                }
-            };
-            if !stays {
-                self.len.fetch_sub(1, Ordering::Relaxed);
-            }
-            stays
-        });
     }
 
     /// A reversal or total rollback is in force: calls on new that are known by
@@ -289,39 +196,6 @@ impl Table {
         gone.is_some()
     }
 
-    fn known(
-        &self,
-        key: CallKey,
-        event: &CallEvent<'_>,
-        subject: &Subject<'_>,
-        now: Tick,
-    ) -> Option<Seat> {
-        self.update(key, now, |key, call| {
-            call.step(event.facts, subject, now);
-            Seat::known(key, call, waits(event.kind))
-        })
-    }
-
-    /// The same call under an id it was first seen by; enters the new id.
-    fn known_by_alias(
-        &self,
-        key: CallKey,
-        event: &CallEvent<'_>,
-        subject: &Subject<'_>,
-        now: Tick,
-    ) -> Option<Seat> {
-        let alias = self.key(event.alias.as_deref()?);
-        let seat = self.known(alias, event, subject, now)?;
-        let entry = Alias {
-            of: seat.key?,
-            seen: now.into(),
-        };
-        if entry.of != key && self.enter(key, Entry::Alias(entry)) {
-            self.save(PinRecord::alias(key, entry.of, entry.seen));
-        }
-        Some(seat)
-    }
-
     /// Changes a call under its shard's lock, keeps the counts and queues the pin
     /// if it changed. None: the call is not known.
     fn update<R>(
@@ -365,30 +239,41 @@ impl Table {
         }
     }
 
-    /// Enters what was not there; false if a call stands there already.
+    /// Enters what was not there; false if something stands there already.
     fn enter(&self, key: CallKey, entry: Entry) -> bool {
         self.make_room();
-        match self.map.entry(key) {
+        let there = match self.map.entry(key) {
             Place::Vacant(place) => {
                 self.len.fetch_add(1, Ordering::Relaxed);
                 self.admit(key, &entry);
                 place.insert(entry);
-                true
+                return true;
             }
-            // An alias whose call was forgotten: its id is free again.
-            Place::Occupied(mut place) if matches!(place.get(), Entry::Alias(_)) => {
+            Place::Occupied(place) => *place.get(),
+        };
+        // An alias whose call was forgotten: its id is free again. Nothing may be looked
+        // up under a guard, so it is looked at twice.
+        let stale = matches!(there, Entry::Alias(alias) if !self.is_call(alias.of));
+        if !stale {
+            return false;
+        }
+        match self.map.get_mut(&key) {
+            Some(mut place) if *place == there => {
                 self.admit(key, &entry);
-                place.insert(entry);
+                *place = entry;
                 true
             }
-            Place::Occupied(_) => false,
+            _ => false,
         }
     }
 
     fn admit(&self, key: CallKey, entry: &Entry) {
-        if let Entry::Call(call) = entry {
-            self.recount(None, Some(call));
-            self.save(PinRecord::call(key, call));
+        match entry {
+            Entry::Call(call) => {
+                self.recount(None, Some(call));
+                self.save(PinRecord::call(key, call));
+            }
+            Entry::Alias(alias) => self.save(PinRecord::alias(key, *alias)),
         }
     }
 
@@ -407,11 +292,6 @@ impl Table {
             self.active[backend].fetch_sub(1, Ordering::Relaxed);
         }
     }
-}
-
-/// Is a caller waiting for the answer?
-const fn waits(kind: EventKind) -> bool {
-    matches!(kind, EventKind::Start | EventKind::Step)
 }
 
 #[cfg(test)]

@@ -177,6 +177,7 @@ fn split(generation: u64, latched: bool) -> Split {
     Split {
         generation,
         latched,
+        latched_since: None,
         enabled: true,
         percentage: Percentage::FULL,
         enabled_tenants: Default::default(),

@@ -1,8 +1,8 @@
-//! What is known of a call, yes or no, in one byte.
+//! What is known of a call, yes or no, in two bytes.
 
 /// A set of yes-or-no facts about a call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Flags(u8);
+pub struct Flags(u16);
 
 impl Flags {
     /// Pinned by events alone: no voice webhook of it was ever sent.
@@ -17,11 +17,24 @@ impl Flags {
     pub const SERVED: Self = Self(1 << 4);
     /// The last document the caller got ends the call.
     pub const ENDS: Self = Self(1 << 5);
+    /// A voice webhook of it failed by its backend's fault.
+    pub const FAILED: Self = Self(1 << 6);
+    /// It is over, and how it ended comes with a report that follows.
+    pub const AWAITS: Self = Self(1 << 7);
+    /// While it awaits the report: the person on the line hung up.
+    pub const HUNG_UP: Self = Self(1 << 8);
+    /// While it awaits the report: too soon to mean anything.
+    pub const BRIEF: Self = Self(1 << 9);
+    /// The report it awaits comes under another of its ids: two providers speak of
+    /// it, and only one of them sends a report.
+    pub const BY_ALIAS: Self = Self(1 << 10);
+    /// It has many legs, and the one it began with is known.
+    pub const ROOTED: Self = Self(1 << 11);
 
     /// Nothing is known.
     pub const NONE: Self = Self(0);
 
-    const KNOWN: u8 = (1 << 6) - 1;
+    const KNOWN: u16 = (1 << 12) - 1;
 
     /// The set with these in it.
     #[must_use]
@@ -46,13 +59,13 @@ impl Flags {
         self.0 & other.0 == other.0
     }
 
-    /// The byte a file keeps.
-    pub const fn bits(self) -> u8 {
+    /// What a file keeps: at most fourteen bits.
+    pub const fn bits(self) -> u16 {
         self.0
     }
 
     /// The set a file kept; None if it holds what this version does not know.
-    pub const fn from_bits(bits: u8) -> Option<Self> {
+    pub const fn from_bits(bits: u16) -> Option<Self> {
         if bits & !Self::KNOWN == 0 {
             Some(Self(bits))
         } else {

@@ -39,6 +39,7 @@ const HAPPENINGS: &[Happening] = &[
     (120, "answer", World::answer),
     (60, "speak", World::speak),
     (60, "end", World::end),
+    (20, "call report", World::call_report),
     (12, "provider hangs up", World::provider_hangs_up),
     (25, "order", World::order),
     (6, "report", World::report),
@@ -87,6 +88,7 @@ fn whatever_happens_the_promises_hold() {
             "overtaken",
             "refused by the disk",
             "late record",
+            "call report",
         ] {
             assert!(lived.contains_key(what), "no seed saw one: {what}");
         }
@@ -213,6 +215,14 @@ impl World {
     fn end(&mut self) {
         let ended = self.lines.end(&mut self.random, self.now);
         self.observations.extend(ended);
+    }
+
+    fn call_report(&mut self) {
+        let reported = self.lines.report(&mut self.random, self.now);
+        if reported.is_some() {
+            self.note("call report");
+        }
+        self.observations.extend(reported);
     }
 
     fn provider_hangs_up(&mut self) {
@@ -469,6 +479,8 @@ impl World {
             let mut split = rollout.split(&self.settings.scheme);
             // Numbers given to orders that were not carried out are in no journal.
             split.generation = 0;
+            // Where a resume was recorded and overtaken, the journal's latch is younger.
+            split.latched_since = None;
             // What a file would change tells what was seen of it, and how tenants came
             // to be on their lists.
             let wishes = rollout.wishes(&file, true, self.wall);

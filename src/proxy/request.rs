@@ -14,6 +14,7 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
+use crate::calls;
 use crate::clock;
 use crate::measure::{Cause, Kind, Observation};
 use crate::model::{Backend, Tick};
@@ -386,7 +387,7 @@ fn place(
         return Seat::passing(placement, routing.split.generation);
     };
     let table = &worker.shared.table;
-    let seat = table.place(event, subject, &routing.split, now);
+    let seat = table.place(event, subject, calls::Hints::default(), &routing.split, now);
     if let EventKind::Final(end) = &event.kind
         && let Some(ended) = table.finish(event, end, now)
     {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::{Former, Listed, Phase, Stamp, Wishes};
-use crate::model::{Percentage, mask};
+use crate::model::{Percentage, Wall, mask};
 use crate::rules::{Finding, Rule};
 
 /// One fact, as it goes into the journal.
@@ -90,6 +90,18 @@ pub enum Action {
     /// Written by another version. What it led to is in the snapshots, which is
     /// all the fold needs.
     Other(String),
+}
+
+impl Entry {
+    /// When the latch that this entry sets came into force, by the calendar. None
+    /// where it sets none, and where it only found one: then nobody knows.
+    pub(super) const fn latches_at(&self) -> Option<Wall> {
+        match self.action {
+            Action::LatchedAtStart | Action::JournalDamaged { .. } => None,
+            _ if self.after.latched => Some(self.stamp.at),
+            _ => None,
+        }
+    }
 }
 
 impl Action {

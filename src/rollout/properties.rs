@@ -171,8 +171,9 @@ proptest! {
                 back.apply(&raise);
             }
             back.apply(&entry);
-            // When a phase began is told by the clock, and may differ.
+            // When a phase or a latch began is told by the clock, and may differ.
             back.phase_since = live.phase_since;
+            back.latched_since = live.latched_since;
             back.because.clone_from(&live.because);
             prop_assert_eq!(&back, &live, "raise recorded: {}", with_raise);
         }

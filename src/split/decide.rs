@@ -1,7 +1,7 @@
 //! The questions a placement asks, in their order, written once: requests take
 //! the answer, `switchback explain` takes the whole conversation.
 
-use super::{Because, Bucket, By, Placement, Split, Subject, Tenant};
+use super::{Because, Bucket, By, Placement, Split, Subject, Tenant, Token};
 use crate::model::Backend;
 
 /// Why a call would go where it would go, for `switchback explain`.
@@ -73,6 +73,20 @@ impl Split {
             placement,
             bucket: self.id(subject).map(|id| self.scheme.hash.bucket(id)),
             steps,
+        }
+    }
+
+    /// Where a call that nobody remembers goes on, whose URL carries this token: where it
+    /// was. While latched it stays on new only if it is known to have begun before
+    /// the latch; else it is a new call.
+    pub fn follow(&self, token: Token) -> Placement {
+        let before = self.latched_since.is_some_and(|since| token.began < since);
+        if self.latched && token.backend == Backend::New && !before {
+            return Placement::legacy(Because::Latched);
+        }
+        Placement {
+            backend: token.backend,
+            because: Because::Token,
         }
     }
 
@@ -148,7 +162,6 @@ impl Because {
         Self::Pinned,
         Self::Inherited,
         Self::Claimed,
-        Self::Token,
         Self::Latched,
         Self::Off,
         Self::Disabled,
@@ -159,6 +172,7 @@ impl Because {
         Self::Late,
         Self::Orphan,
         Self::Unrecognized,
+        Self::Token,
     ];
 
     /// The word for it in metrics, API and logs.
@@ -187,13 +201,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::Percentage;
+    use crate::model::{Percentage, Wall};
     use crate::split::{Hash, Scheme};
 
     fn at(percent: f64) -> Split {
         Split {
             generation: 1,
             latched: false,
+            latched_since: None,
             enabled: true,
             percentage: Percentage::new(percent).unwrap(),
             enabled_tenants: ["friend", "both"].map(Into::into).into(),
@@ -232,6 +247,35 @@ mod tests {
                 (Backend::Legacy, Because::Latched),
                 "{tenant:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_token_keeps_a_call_on_new_through_a_latch_only_if_it_began_before() {
+        let since = Wall(1_000_000);
+        for (latched_since, began, stays) in [
+            (Some(since), Wall(999_999), true),
+            (Some(since), since, false),
+            (Some(since), Wall(1_000_001), false),
+            (None, Wall(0), false),
+        ] {
+            for backend in Backend::ALL {
+                let token = Token { backend, began };
+                let open = at(0.0).follow(token);
+                assert_eq!((open.backend, open.because), (backend, Because::Token));
+                let shut = Split {
+                    latched: true,
+                    latched_since,
+                    ..at(100.0)
+                }
+                .follow(token);
+                let expected = if stays || backend == Backend::Legacy {
+                    (backend, Because::Token)
+                } else {
+                    (Backend::Legacy, Because::Latched)
+                };
+                assert_eq!((shut.backend, shut.because), expected, "{token:?}");
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Making room in a full table.
 //!
-//! Forgets first what ended, then what is known by events alone, then what was
+//! Forgets first what ended (and whose end was told), then what is known by events alone, then what was
 //! silent longest. A twentieth goes at once, so that the scan (a few
 //! milliseconds for 200,000 calls) is paid once for thousands of new calls.
 
@@ -60,7 +60,9 @@ impl Table {
 fn rank(entry: &Entry) -> Rank {
     match entry {
         Entry::Alias(alias) => (Class::Live, alias.seen),
-        Entry::Call(call) if call.has_ended() => (Class::Ended, call.ended()),
+        Entry::Call(call) if call.has_ended() && !call.awaits_report() => {
+            (Class::Ended, call.ended())
+        }
         Entry::Call(call) if call.flags().has(Flags::PROVISIONAL) => {
             (Class::EventOnly, call.seen())
         }

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::pins::{Kept, PinRecord};
-use super::{Alias, Entry, Table};
+use super::{Entry, Table};
 use crate::calls::{AFTER_END, Call, Fate, IDLE, Moment};
 use crate::model::{CallKey, Tick};
 
@@ -23,13 +23,15 @@ impl Table {
         self.forget(record.key);
         let moment = Moment::from(now);
         let entry = match record.kept {
-            Kept::Alias { of, seen } if moment.since(seen) < IDLE + AFTER_END => {
-                Entry::Alias(Alias { of, seen })
+            Kept::Alias(alias) if moment.since(alias.seen) < IDLE + AFTER_END => {
+                Entry::Alias(alias)
             }
-            Kept::Call(pin) if Call::restored(pin).fate(now) == Fate::Stays => {
-                Entry::Call(Call::restored(pin))
-            }
-            Kept::Alias { .. } | Kept::Call(_) => return,
+            Kept::Call(pin) => match Call::restored(pin).fate(now) {
+                // An end that is due is told by the next sweep.
+                Fate::Stays | Fate::Told(_) => Entry::Call(Call::restored(pin)),
+                Fate::Forgotten | Fate::Expired(_) => return,
+            },
+            Kept::Alias(_) => return,
         };
         self.enter(record.key, entry);
     }
@@ -43,7 +45,7 @@ impl Table {
         let entry = *self.map.get(&key)?;
         Some(match entry {
             Entry::Call(call) => PinRecord::call(key, &call),
-            Entry::Alias(alias) => PinRecord::alias(key, alias.of, alias.seen),
+            Entry::Alias(alias) => PinRecord::alias(key, alias),
         })
     }
 

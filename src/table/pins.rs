@@ -7,8 +7,11 @@
 //!
 //! ```text
 //! header, 16 bytes   "swpins", 0, version 1 · u64 XXH3 of the table's seed
-//! record, 48 bytes   u8 kind (1 call, 2 alias) · u8 flags (calls::Flags)
+//! record, 48 bytes   u8 kind (1 call, 2 alias)
+//!                    u8 the lower eight of calls::Flags (of an alias: 1 if it is the
+//!                       leg its call began with)
 //!                    u8 backend (0 legacy, 1 new) + 2 if the call is over
+//!                       + 4 times the upper six of calls::Flags
 //!                    u8 because (its place in Because::ALL)
 //!                    u32 generation · u64 key · u64 tenant (of an alias: the call's key)
 //!                    i64 began · i64 last seen or ended, milliseconds since 1970 UTC

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, Hasher};
 
 use crate::calls::{Call, Flags};
 use crate::model::{Backend, CallKey, Tick};
-use crate::split::{Because, Placement};
+use crate::split::{Because, Placement, Split};
 
 /// One request's place: where it goes, and what it is to its call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,12 @@ pub struct Seat {
     pub starting: bool,
     /// Routing generation under which the call was placed.
     pub generation: u64,
+    /// When the call began, as far as the clock reaches back: what a token made for it
+    /// says. None where none begins with this webhook.
+    pub began: Option<Tick>,
     pub(super) flags: Flags,
+    /// Why the call is where it is.
+    pub(super) origin: Because,
 }
 
 impl Seat {
@@ -32,7 +37,9 @@ impl Seat {
             begins: false,
             starting: false,
             generation,
+            began: None,
             flags: Flags::NONE,
+            origin: placement.because,
         }
     }
 
@@ -44,10 +51,13 @@ impl Seat {
                 backend: call.backend(),
                 because: call.because(),
             },
-            begins: !call.flags().has(Flags::LEG),
-            starting: waits,
+            // What a token placed had begun before, elsewhere or before a restart.
+            begins: !call.flags().has(Flags::LEG) && call.because() != Because::Token,
+            starting: waits && !call.flags().has(Flags::STARTED),
             generation: call.generation(),
+            began: call.began().tick(),
             flags: call.flags(),
+            origin: call.because(),
         }
     }
 
@@ -59,7 +69,6 @@ impl Seat {
                 because: Because::Pinned,
             },
             begins: false,
-            starting: waits && !call.flags().has(Flags::STARTED),
             ..Self::first(key, call, waits)
         }
     }
@@ -76,6 +85,20 @@ impl Seat {
                 backend: call.backend(),
                 because: Because::Pinned,
             };
+        } else if first && call.follows() {
+            // It belongs there and is no new call, whoever pinned it: the proxy asks
+            // before it sends a first webhook to new while latched.
+            self.placement.because = call.because();
+        }
+    }
+
+    /// The same for a webhook that is no call's here (see [`super::Table::peek`]).
+    pub(super) fn pass(&mut self, split: &Split) {
+        if std::mem::take(&mut self.starting)
+            && split.latched
+            && self.placement.backend == Backend::New
+        {
+            self.placement = Placement::legacy(Because::Latched);
         }
     }
 }
@@ -101,6 +124,8 @@ pub struct View {
     pub outbound: bool,
     /// The caller got what the application wanted to give.
     pub served: bool,
+    /// A voice webhook of it failed by its backend's fault.
+    pub failed: bool,
     /// When its first webhook came, to a tenth of a second.
     pub began: Tick,
     /// When its last webhook came.
@@ -122,6 +147,7 @@ impl View {
             leg: has(Flags::LEG),
             outbound: has(Flags::OUTBOUND),
             served: has(Flags::SERVED),
+            failed: has(Flags::FAILED),
             began: call.began().tick().unwrap_or_default(),
             seen: call.seen().tick().unwrap_or_default(),
             ended: call.ended().tick(),
@@ -147,6 +173,10 @@ pub(super) struct PassedOn(u64);
 impl Hasher for PassedOn {
     fn write_u64(&mut self, key: u64) {
         self.0 = key;
+    }
+
+    fn write_u128(&mut self, key: u128) {
+        self.0 = (key & u128::from(u64::MAX)) as u64;
     }
 
     fn write(&mut self, bytes: &[u8]) {

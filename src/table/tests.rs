@@ -4,10 +4,11 @@ use proptest::prelude::*;
 
 use super::keep::QUEUE;
 use super::*;
-use crate::measure::CallEnd;
+use crate::calls::Hints;
+use crate::measure::{CallEnd, Ended};
 use crate::model::Percentage;
-use crate::protocol::{FinalStatus, HungUp};
-use crate::split::{Because, By, Hash, Scheme, Tenant};
+use crate::protocol::{CallEvent, EventKind, Final, FinalStatus, HungUp};
+use crate::split::{Because, By, Hash, Scheme, Split, Subject, Tenant};
 
 pub(super) const SHORT: Duration = Duration::from_secs(5);
 pub(super) const NOW: Tick = Tick::from_secs(10_000);
@@ -23,6 +24,7 @@ pub(super) fn split(generation: u64, percent: f64) -> Split {
     Split {
         generation,
         latched: false,
+        latched_since: None,
         enabled: true,
         percentage: Percentage::new(percent).unwrap(),
         enabled_tenants: [].into(),
@@ -34,14 +36,14 @@ pub(super) fn split(generation: u64, percent: f64) -> Split {
     }
 }
 
-fn latched(generation: u64) -> Split {
+pub(super) fn latched(generation: u64) -> Split {
     Split {
         latched: true,
         ..split(generation, 100.0)
     }
 }
 
-fn all_new() -> Split {
+pub(super) fn all_new() -> Split {
     split(1, 100.0)
 }
 
@@ -66,7 +68,13 @@ pub(super) fn after(secs: u64) -> Tick {
 }
 
 pub(super) fn place(table: &Table, call: &str, kind: EventKind, split: &Split, now: Tick) -> Seat {
-    table.place(&event(call, kind), &subject(call), split, now)
+    table.place(
+        &event(call, kind),
+        &subject(call),
+        Hints::default(),
+        split,
+        now,
+    )
 }
 
 /// The first voice webhook of a call, placed and sent.
@@ -80,12 +88,13 @@ fn finish(table: &Table, call: &str, now: Tick) -> Option<Ended> {
     table.finish(&event(call, EventKind::Final(OVER)), &OVER, now)
 }
 
-fn why(seat: Seat) -> (Backend, Because) {
+pub(super) fn why(seat: Seat) -> (Backend, Because) {
     (seat.placement.backend, seat.placement.because)
 }
 
 #[test]
 fn an_entry_takes_no_more_than_the_call() {
+    assert_eq!(size_of::<Call>(), 40);
     assert_eq!(size_of::<Entry>(), size_of::<Call>());
     assert!(size_of::<(CallKey, Entry)>() <= 48);
 }
@@ -145,7 +154,13 @@ fn a_call_is_known_by_its_other_id() {
     begin(&table, "old", NOW);
     let mut event = event("new", EventKind::Step);
     event.alias = Some("old".into());
-    let seat = table.place(&event, &subject("new"), &latched(2), after(1));
+    let seat = table.place(
+        &event,
+        &subject("new"),
+        Hints::default(),
+        &latched(2),
+        after(1),
+    );
     assert_eq!(why(seat), (Backend::New, Because::Pinned));
     assert!(!seat.begins);
     assert_eq!(seat.key, Some(table.key("old")));
@@ -164,7 +179,7 @@ fn a_leg_follows_its_call_and_is_none_itself() {
     begin(&table, "CA1", NOW);
     let mut leg = event("CA2", RINGS);
     leg.parent = Some("CA1".into());
-    let seat = table.place(&leg, &subject("CA2"), &latched(2), NOW);
+    let seat = table.place(&leg, &subject("CA2"), Hints::default(), &latched(2), NOW);
     assert_eq!(why(seat), (Backend::New, Because::Inherited));
     assert!(!seat.begins);
     assert_eq!((table.len(), table.live_on(Backend::New)), (2, 1));
@@ -178,7 +193,7 @@ fn a_late_event_of_a_leg_follows_the_call_too() {
     begin(&table, "CA1", NOW);
     let mut leg = event("CA2", EventKind::Final(OVER));
     leg.parent = Some("CA1".into());
-    let seat = table.place(&leg, &subject("CA2"), &latched(2), NOW);
+    let seat = table.place(&leg, &subject("CA2"), Hints::default(), &latched(2), NOW);
     assert_eq!(why(seat), (Backend::New, Because::Inherited));
     assert_eq!(table.len(), 1);
 }

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 
 use super::super::bench::Random;
 use super::TENANTS;
-use crate::calls::{self, Call, Fate, Flags};
+use crate::calls::{self, Call, Fate, Flags, Hints};
 use crate::document::Does;
 use crate::measure::{Answered, Cause, Fault, Kind, Observation, Outcome, Placed};
-use crate::model::{Backend, CallKey, PerBackend, Tick};
+use crate::model::{Backend, CallKey, PerBackend, Tick, Wall};
 use crate::protocol::{CallEvent, EventKind, Facts, Final, FinalStatus, HungUp};
-use crate::split::{Because, Placement, Split, Subject, Tenant};
+use crate::split::{Because, Placement, Split, Subject, Tenant, Token};
 
 const SHORT: std::time::Duration = std::time::Duration::from_secs(2);
 
@@ -124,8 +124,12 @@ impl Lines {
             ..event(&line.id, kind)
         };
         let parent = parent.map(|parent| &self.table[&parent].call);
-        let first = calls::first(&event, &line.subject(), split, parent, now);
-        if split.latched && parent.is_none() {
+        let hints = hints(random, split);
+        let first = calls::first(&event, &line.subject(), hints, split, parent, now);
+        // An event that comes late goes where its call is or was, and begins none.
+        let token = hints.token.map(|token| split.follow(token).because);
+        let goes_on = hints.claimed.is_some() || token == Some(Because::Token);
+        if split.latched && parent.is_none() && !goes_on {
             assert_eq!(
                 first.placement.backend,
                 Backend::Legacy,
@@ -136,7 +140,9 @@ impl Lines {
             at: now,
             placement: first.placement,
             call: None,
-            begins: first.call.is_some() && event.parent.is_none(),
+            begins: first.call.is_some()
+                && event.parent.is_none()
+                && first.placement.because != Because::Token,
             after_latch: false,
             starts: false,
         });
@@ -169,8 +175,7 @@ impl Lines {
             line.started_on = Some(call.backend());
         }
         let on_new = line.call.backend() == Backend::New;
-        let follows = line.call.because() == Because::Inherited;
-        let after_latch = starts && on_new && split.latched && !follows;
+        let after_latch = starts && on_new && split.latched && !line.call.follows();
         assert!(
             !after_latch,
             "a call starts on new after the latch: {line:?}"
@@ -304,16 +309,37 @@ impl Lines {
                 HungUp::Callee
             }),
             duration_s: Some(30),
-            report_follows: false,
+            report_follows: random.permille(200),
         };
-        let ended = line.call.end(&last, SHORT, now);
-        self.table.remove(&number);
+        let ended = line.call.end(&last, false, SHORT, now);
+        if !line.call.awaits_report() {
+            self.table.remove(&number);
+        }
+        ended.map(Observation::Ended)
+    }
+
+    /// The report about a call that is over comes at last, or again.
+    pub(super) fn report(&mut self, random: &mut Random, now: Tick) -> Option<Observation> {
+        let number = self.any(random, |line| line.call.awaits_report())?;
+        let line = self.table.get_mut(&number)?;
+        let last = Final {
+            status: random.of(&[FinalStatus::Completed, FinalStatus::Transferred]),
+            by: Some(HungUp::Caller),
+            duration_s: Some(30),
+            report_follows: random.permille(200),
+        };
+        let ended = line.call.end(&last, false, SHORT, now);
+        assert_eq!(ended.is_some(), !line.call.awaits_report(), "told once");
         ended.map(Observation::Ended)
     }
 
     pub(super) fn sweep(&mut self, now: Tick, out: &mut Vec<Observation>) {
         self.table.retain(|_, line| match line.call.fate(now) {
             Fate::Stays => true,
+            Fate::Told(ended) => {
+                out.push(Observation::Ended(ended));
+                true
+            }
             Fate::Forgotten => false,
             Fate::Expired(ended) => {
                 out.extend(ended.map(Observation::Ended));
@@ -369,6 +395,21 @@ impl Lines {
             .map(|(number, _)| *number)
             .collect();
         (!fit.is_empty()).then(|| random.of(&fit))
+    }
+}
+
+/// Now and then a backend started the call itself, or its URL remembers it.
+fn hints(random: &mut Random, split: &Split) -> Hints {
+    let backend = random.of(&Backend::ALL);
+    let began = split.latched_since.map_or(0, |since| since.0);
+    let shift = i64::from(random.permille(500));
+    Hints {
+        claimed: random.permille(20).then_some(backend),
+        token: random.permille(20).then_some(Token {
+            backend,
+            began: Wall(began - shift),
+        }),
+        wall: Wall(began + 60_000),
     }
 }
 

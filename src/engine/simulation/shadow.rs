@@ -335,6 +335,7 @@ fn allows(command: &Command, before: &Split, split: &Split) -> bool {
             }
             asked.percentage = split.percentage;
             asked.latched = false;
+            asked.latched_since = None;
             asked.enabled = split.enabled;
         }
         Command::Tenant { id, list } => {

@@ -76,6 +76,15 @@ impl VapiCredential {
         })
     }
 
+    /// What a webhook proves itself by, as people say it.
+    pub fn name(&self) -> &'static str {
+        match &self.way {
+            Way::Shown { prefix, .. } if prefix.is_empty() => "Vapi's secret",
+            Way::Shown { .. } => "Vapi's bearer token",
+            Way::Signed(_) => "Vapi's HMAC",
+        }
+    }
+
     fn shown(header: HeaderName, prefix: &str, value: &str) -> Result<Self, KeyError> {
         let value = checked("the secret of Vapi", value)?;
         let prefix = match prefix.trim() {

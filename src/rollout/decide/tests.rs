@@ -292,3 +292,34 @@ fn a_tenant_id_has_a_length_and_the_reason_an_end() {
     let entry = rollout.decide(&long, Wall(0)).unwrap();
     assert_eq!(entry.reason.chars().count(), REASON_CHARS);
 }
+
+#[test]
+fn a_latch_is_as_old_as_what_set_it_and_a_found_one_of_unknown_age() {
+    let since = |rollout: &Rollout| {
+        let scheme = crate::split::Scheme {
+            by: crate::split::By::Tenant,
+            hash: crate::split::Hash::Java31,
+        };
+        rollout.split(&scheme).latched_since
+    };
+    let mut rollout = after(&[set(50)]);
+    assert_eq!(since(&rollout), None);
+    for (command, at, expected) in [
+        (reverse(), 5, Some(Wall(5))),
+        (TOTAL, 6, Some(Wall(5))),
+        (resume(Some(10)), 7, None),
+        (TOTAL, 8, Some(Wall(8))),
+        (set(0), 9, Some(Wall(8))),
+    ] {
+        let entry = rollout.decide(&order(command.clone()), Wall(at)).unwrap();
+        rollout.apply(&entry);
+        assert_eq!(since(&rollout), expected, "{command:?}");
+    }
+    let mut found = after(&[set(50)]);
+    let entry = found.latched_at_start("reversed: found", Wall(5)).unwrap();
+    found.apply(&entry);
+    assert!(found.latched());
+    assert_eq!(since(&found), None);
+    let damaged = found.after_damage("journal.jsonl.damaged-x", "line 5", 0, Wall(9));
+    assert_eq!(since(&Rollout::fold([&damaged])), None);
+}

@@ -7,6 +7,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::calls::{Call, Flags, Moment, Pin};
 use crate::model::{Backend, CallKey, TenantKey, Tick, Wall};
 use crate::split::Because;
+use crate::table::Alias;
 
 /// Bytes of a record.
 pub(super) const SIZE: usize = 48;
@@ -18,6 +19,11 @@ const MAGIC: [u8; 8] = *b"swpins\0\x01";
 const CALL: u8 = 1;
 const ALIAS: u8 = 2;
 const OVER: u8 = 2;
+/// Bits of the third byte that are not flags.
+const STATE_BITS: u32 = 2;
+const STATE: u8 = (1 << STATE_BITS) - 1;
+/// Of an alias: it names the leg its call began with.
+const ROOT: u8 = 1;
 
 /// A pin that changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +35,7 @@ pub struct PinRecord {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::table) enum Kept {
     Call(Pin),
-    Alias { of: CallKey, seen: Moment },
+    Alias(Alias),
 }
 
 /// One moment on both clocks: how ticks become dates and dates ticks again.
@@ -64,10 +70,10 @@ impl PinRecord {
         }
     }
 
-    pub(in crate::table) const fn alias(key: CallKey, of: CallKey, seen: Moment) -> Self {
+    pub(in crate::table) const fn alias(key: CallKey, alias: Alias) -> Self {
         Self {
             key,
-            kept: Kept::Alias { of, seen },
+            kept: Kept::Alias(alias),
         }
     }
 
@@ -75,18 +81,21 @@ impl PinRecord {
         let begin = into.len();
         let (head, generation, word, began, seen) = match self.kept {
             Kept::Call(pin) => (
-                [
-                    CALL,
-                    pin.flags.bits(),
-                    pin.backend as u8 | if pin.ended { OVER } else { 0 },
-                    code(pin.because),
-                ],
+                {
+                    let [flags, more] = pin.flags.bits().to_le_bytes();
+                    let over = if pin.ended { OVER } else { 0 };
+                    let state = pin.backend as u8 | over | more << STATE_BITS;
+                    [CALL, flags, state, code(pin.because)]
+                },
                 pin.generation,
                 pin.tenant.0,
                 pin.began,
                 pin.seen,
             ),
-            Kept::Alias { of, seen } => ([ALIAS, 0, 0, 0], 0, of.0, seen, seen),
+            Kept::Alias(Alias { of, seen, root }) => {
+                let flags = if root { ROOT } else { 0 };
+                ([ALIAS, flags, 0, 0], 0, of.0, seen, seen)
+            }
         };
         into.extend(head);
         into.extend(generation.to_le_bytes());
@@ -116,14 +125,15 @@ impl PinRecord {
                 began,
                 seen,
                 ended: state & OVER != 0,
-                flags: Flags::from_bits(flags)?,
-                backend: *Backend::ALL.get(usize::from(state & !OVER))?,
+                flags: Flags::from_bits(u16::from_le_bytes([flags, state >> STATE_BITS]))?,
+                backend: *Backend::ALL.get(usize::from(state & !OVER & STATE))?,
                 because: *Because::ALL.get(usize::from(because))?,
             }),
-            ALIAS => Kept::Alias {
+            ALIAS if flags & !ROOT == 0 => Kept::Alias(Alias {
                 of: CallKey(word(bytes, 16)),
                 seen,
-            },
+                root: flags & ROOT != 0,
+            }),
             _ => return None,
         };
         Some(Self { key, kept })
@@ -141,7 +151,7 @@ pub(super) fn header(seed: u64) -> [u8; HEADER] {
 
 fn code(because: Because) -> u8 {
     let place = Because::ALL.iter().position(|known| *known == because);
-    u8::try_from(place.expect("Because::ALL names every reason")).expect("there are thirteen")
+    u8::try_from(place.expect("Because::ALL names every reason")).expect("there are few")
 }
 
 fn word(bytes: &[u8; SIZE], at: usize) -> u64 {
@@ -174,6 +184,17 @@ mod tests {
         PinRecord::call(CallKey(0x0102_0304_0506_0708), &call)
     }
 
+    /// A call of which everything is known that can be.
+    fn everything() -> PinRecord {
+        let placement = Placement {
+            backend: Backend::New,
+            because: Because::Token,
+        };
+        let flags = Flags::from_bits((1 << 12) - 1).unwrap();
+        let call = Call::placed(placement, flags, 7, Tick::from_secs(9_000));
+        PinRecord::call(CallKey(5), &call)
+    }
+
     fn bytes_of(record: &PinRecord) -> [u8; SIZE] {
         let mut bytes = Vec::new();
         record.encode(EPOCH, &mut bytes);
@@ -193,8 +214,15 @@ mod tests {
 
     #[test]
     fn a_record_comes_back_and_a_damaged_one_does_not() {
-        let alias = PinRecord::alias(CallKey(1), CallKey(2), Tick::from_secs(9_999).into());
-        for record in [record(), alias] {
+        let alias = |root| {
+            let alias = Alias {
+                of: CallKey(2),
+                seen: Tick::from_secs(9_999).into(),
+                root,
+            };
+            PinRecord::alias(CallKey(1), alias)
+        };
+        for record in [record(), everything(), alias(false), alias(true)] {
             let bytes = bytes_of(&record);
             assert_eq!(PinRecord::decode(&bytes, EPOCH), Some(record));
             for at in 0..SIZE {
@@ -204,6 +232,57 @@ mod tests {
             }
         }
         assert_eq!(PinRecord::decode(&[0; SIZE], EPOCH), None);
+    }
+
+    // The file of the version before: one byte of flags, and thirteen reasons. A call
+    // begun a thousand seconds ago and over since, and another id of it.
+    #[test]
+    fn what_the_version_before_wrote_is_still_read() {
+        let date = 1_799_999_000_000_i64.to_le_bytes();
+        let old = |head: [u8; 4], word: u64| {
+            let mut bytes = head.to_vec();
+            bytes.extend(3_u32.to_le_bytes());
+            bytes.extend(9_u64.to_le_bytes());
+            bytes.extend(word.to_le_bytes());
+            bytes.extend([date, date].concat());
+            bytes.extend(xxh3_64(&bytes).to_le_bytes());
+            let bytes: [u8; SIZE] = bytes.try_into().unwrap();
+            PinRecord::decode(&bytes, EPOCH).map(|record| record.kept)
+        };
+        // A leg on its way out, provisional, started, served and ending: every flag.
+        let Some(Kept::Call(pin)) = old([1, 0b11_1111, 3, 12], 77) else {
+            panic!("it is a call");
+        };
+        assert_eq!((pin.backend, pin.ended), (Backend::New, true));
+        assert_eq!(pin.because, Because::Unrecognized, "the last one then");
+        assert_eq!((pin.flags.bits(), pin.generation), (0b11_1111, 3));
+        assert_eq!(pin.tenant, TenantKey(77));
+        let alias = Alias {
+            of: CallKey(77),
+            seen: Tick::from_secs(9_000).into(),
+            root: false,
+        };
+        assert_eq!(old([2, 0, 0, 0], 77), Some(Kept::Alias(alias)));
+    }
+
+    #[test]
+    fn what_a_later_version_wrote_is_refused() {
+        let refused = |record: PinRecord, at: usize, bit: u8| {
+            let mut bytes = bytes_of(&record);
+            bytes[at] ^= bit;
+            let check = xxh3_64(&bytes[..BODY]).to_le_bytes();
+            bytes[BODY..].copy_from_slice(&check);
+            PinRecord::decode(&bytes, EPOCH).is_none()
+        };
+        let alias = Alias {
+            of: CallKey(2),
+            seen: Tick::from_secs(9_000).into(),
+            root: false,
+        };
+        assert!(refused(record(), 2, 1 << 6), "a thirteenth flag");
+        assert!(refused(record(), 3, 1 << 5), "another reason");
+        assert!(refused(record(), 0, 1 << 4), "another kind");
+        assert!(refused(PinRecord::alias(CallKey(1), alias), 1, 1 << 1));
     }
 
     #[test]
@@ -223,7 +302,7 @@ mod tests {
             };
             match PinRecord::decode(&bytes, epoch).unwrap().kept {
                 Kept::Call(pin) => Moment::from(epoch.tick).since(pin.seen),
-                Kept::Alias { .. } => panic!("it is a call"),
+                Kept::Alias(_) => panic!("it is a call"),
             }
         };
         assert_eq!(seen(0), Duration::from_secs(1000));

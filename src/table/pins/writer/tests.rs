@@ -1,4 +1,5 @@
 use super::*;
+use crate::calls::Hints;
 use crate::model::Backend;
 use crate::protocol::EventKind;
 use crate::table::pins::record::HEADER;
@@ -32,7 +33,13 @@ fn after_a_restart_a_call_comes_back_to_its_backend() {
     place(&table, "rings", rings, &split(1, 100.0), NOW);
     let mut known = event("other", EventKind::Step);
     known.alias = Some("talks".into());
-    table.place(&known, &subject("other"), &split(1, 100.0), NOW);
+    table.place(
+        &known,
+        &subject("other"),
+        Hints::default(),
+        &split(1, 100.0),
+        NOW,
+    );
     writer.save(NOW, WALL);
     writer.close();
 
