@@ -4,7 +4,8 @@
 //! connection, `wire` and `framing` watch its bytes and its time below hyper,
 //! `strict` refuses what must not be relayed, `request` carries it through
 //! placement to the backend over `upstream` and `pool`, and `account` says,
-//! exactly once, how it went.
+//! exactly once, how it went. `websocket` takes over where a request is a
+//! handshake.
 //!
 //! Everything of one request runs in one task on one core. What a worker shares
 //! with anybody is in [`Shared`], and nothing else.
@@ -24,6 +25,7 @@ mod request;
 mod strict;
 mod upstream;
 mod verdict;
+mod websocket;
 mod wire;
 
 use std::sync::Arc;

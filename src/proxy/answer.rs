@@ -23,12 +23,12 @@ const HEADERS_ROOM: usize = 24;
 /// The answer was not HTTP as we understand it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the backend's answer is malformed: {0}")]
-pub(super) struct Malformed(&'static str);
+pub(super) struct Malformed(pub(super) &'static str);
 
 /// An answer's head.
 #[derive(Debug)]
 pub(super) struct Head {
-    /// Its status, 200 and up.
+    /// Its status, 200 and up, or 101 where that was asked for.
     pub(super) status: StatusCode,
     /// Its headers without those of one hop and without the body's length.
     pub(super) headers: HeaderMap,
@@ -62,13 +62,14 @@ pub(super) enum Read {
     Head(Head),
 }
 
-/// Reads the head of an answer to a request with `method`. Header values share
-/// the memory of `bytes`.
+/// Reads the head of an answer to a request with `method`, which may have asked for
+/// an `upgrade`. Header values share the memory of `bytes`. What stands behind the
+/// head of a 101 is no body and nothing of HTTP.
 ///
 /// # Errors
 ///
 /// The bytes are no head, or one over our bounds.
-pub(super) fn read(bytes: &Bytes, method: &Method) -> Result<Read, Malformed> {
+pub(super) fn read(bytes: &Bytes, method: &Method, upgrade: bool) -> Result<Read, Malformed> {
     let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
     let mut parsed = httparse::Response::new(&mut []);
     let length = match httparse::ParserConfig::default()
@@ -83,8 +84,9 @@ pub(super) fn read(bytes: &Bytes, method: &Method) -> Result<Read, Malformed> {
     };
     let code = parsed.code.unwrap_or_default();
     let status = StatusCode::from_u16(code).map_err(|_| Malformed("no such status"))?;
-    if status.is_informational() {
-        // We never ask for an upgrade, so nobody may switch protocols on us.
+    let switches = status == StatusCode::SWITCHING_PROTOCOLS && upgrade;
+    if status.is_informational() && !switches {
+        // Nobody may switch protocols on us unasked.
         return match status {
             StatusCode::SWITCHING_PROTOCOLS => Err(Malformed("switched protocols unasked")),
             _ => Ok(Read::Interim(length)),
@@ -178,7 +180,7 @@ impl Head {
         let bare = method == Method::HEAD
             || matches!(
                 self.status,
-                StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+                StatusCode::SWITCHING_PROTOCOLS | StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
             );
         self.framing = match (bare, body.chunked, length) {
             (true, ..) => Framing::Length(0),
@@ -190,7 +192,8 @@ impl Head {
             (.., Some(length)) => Framing::Length(length),
             (.., None) => Framing::Close,
         };
-        self.reusable &= self.framing != Framing::Close;
+        self.reusable &=
+            self.framing != Framing::Close && self.status != StatusCode::SWITCHING_PROTOCOLS;
         for token in body.tokens() {
             if let Ok(name) = HeaderName::from_bytes(token) {
                 self.headers.remove(name);
@@ -333,6 +336,10 @@ mod tests {
 
     use super::*;
 
+    fn read(bytes: &Bytes, method: &Method) -> Result<Read, Malformed> {
+        super::read(bytes, method, false)
+    }
+
     fn head(text: &str, method: Method) -> Head {
         match read(&Bytes::copy_from_slice(text.as_bytes()), &method) {
             Ok(Read::Head(head)) => head,
@@ -439,6 +446,23 @@ mod tests {
                 &Bytes::from_static(b"HTTP/1.1 100 Continue\r\n\r\nHTTP"),
                 &Method::GET
             ),
+            Ok(Read::Interim(25))
+        ));
+    }
+
+    #[test]
+    fn only_who_asked_for_an_upgrade_may_be_given_one() {
+        let text = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n";
+        let bytes = Bytes::from([text.as_bytes(), b"\x81\x02hi"].concat());
+        assert!(read(&bytes, &Method::GET).is_err());
+        let Ok(Read::Head(head)) = super::read(&bytes, &Method::GET, true) else {
+            panic!("it was asked for");
+        };
+        assert_eq!((head.status.as_u16(), head.bytes), (101, text.len()));
+        assert_eq!((head.framing, head.reusable), (Framing::Length(0), false));
+        let early = Bytes::from_static(b"HTTP/1.1 100 Continue\r\n\r\n");
+        assert!(matches!(
+            super::read(&early, &Method::GET, true),
             Ok(Read::Interim(25))
         ));
     }

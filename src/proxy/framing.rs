@@ -26,6 +26,8 @@ pub(super) struct Framing {
     partial: Vec<u8>,
     /// Requests whose last byte has been seen.
     ended: u64,
+    /// Nothing came after the last byte of the last of them.
+    clean: bool,
 }
 
 /// What the stream is in the middle of.
@@ -132,15 +134,23 @@ impl Framing {
         self.ended
     }
 
+    /// Was the last byte seen the last one of a request? Not after as much as an
+    /// empty line behind it.
+    pub(super) const fn is_clean(&self) -> bool {
+        self.clean
+    }
+
     fn end(&mut self) {
         self.state = State::Start;
         self.ended += 1;
+        self.clean = true;
     }
 
     /// Takes one line, or the beginning of one; returns how many bytes that were.
     /// Err is the offset of the byte that must not pass: the line's end, so that
     /// the faulty line is never complete for the reader above.
     fn feed_line(&mut self, rest: &[u8]) -> Result<usize, usize> {
+        self.clean = false;
         let Some(end) = memchr::memchr(b'\n', rest) else {
             if self.partial.len() + rest.len() > LINE_MAX {
                 return Err(0);
@@ -351,6 +361,25 @@ mod tests {
             assert_eq!(result, Ok(()), "{stream:?}");
             assert_eq!(framing.ended(), requests, "{stream:?}");
             assert_eq!(framing.phase(), phase, "{stream:?}");
+        }
+    }
+
+    #[test]
+    fn the_least_byte_behind_a_request_is_noticed() {
+        for request in [
+            "GET /a HTTP/1.1\r\nHost: a\r\n\r\n",
+            "POST /a HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc",
+            "POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        ] {
+            let (mut framing, result) = read(request.as_bytes());
+            assert_eq!((result, framing.is_clean()), (Ok(()), true), "{request:?}");
+            for behind in ["\r\n", "G", "\x01", "\n"] {
+                let all = format!("{request}{behind}");
+                let (framing, _) = read(all.as_bytes());
+                assert!(!framing.is_clean(), "{all:?}");
+            }
+            assert_eq!(framing.feed(request.as_bytes()), Ok(()));
+            assert!(framing.is_clean(), "and it is so after the next one again");
         }
     }
 

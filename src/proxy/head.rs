@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use crate::proxy::peer::{FORWARDED_FOR, Peer};
 use crate::proxy::settings::{HostHeader, PublicUrl, Upstream};
 use crate::proxy::strict;
+use crate::proxy::websocket;
 
 /// Everything a head is written from.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +21,8 @@ pub(super) struct Outgoing<'a> {
     pub(super) target: &'a str,
     /// Length of the body.
     pub(super) body: usize,
+    /// Whether it asks for a websocket.
+    pub(super) upgrade: Upgrade,
     /// Who sent it.
     pub(super) peer: Peer,
     /// Its address as text.
@@ -30,6 +33,18 @@ pub(super) struct Outgoing<'a> {
     pub(super) upstream: &'a Upstream,
     /// Three random numbers, for the ids this request gets if it brought none.
     pub(super) lots: [u64; 3],
+}
+
+/// What a head asks for besides an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Upgrade {
+    /// Nothing.
+    No,
+    /// A websocket, as the provider asked for it.
+    AsIs,
+    /// A websocket as we have granted it to the provider already: without
+    /// extensions, with the first subprotocol offered.
+    Plain,
 }
 
 impl Outgoing<'_> {
@@ -49,6 +64,7 @@ impl Outgoing<'_> {
                 line(out, name.as_str().as_bytes(), &[value.as_bytes()]);
             }
         }
+        self.write_upgrade(out);
         self.write_forwarded(received, &kept, out);
         self.write_ids(&kept, out);
         // Explicit whenever there could be a body, so that no backend guesses.
@@ -57,6 +73,19 @@ impl Outgoing<'_> {
             line(out, b"content-length", &[decimal(self.body, &mut digits)]);
         }
         out.extend_from_slice(b"\r\n");
+    }
+
+    fn write_upgrade(&self, out: &mut Vec<u8>) {
+        if self.upgrade == Upgrade::No {
+            return;
+        }
+        line(out, b"connection", &[b"Upgrade"]);
+        line(out, b"upgrade", &[b"websocket"]);
+        if self.upgrade == Upgrade::Plain
+            && let Some(protocol) = websocket::first_protocol(&self.head.headers)
+        {
+            line(out, b"sec-websocket-protocol", &[protocol.as_bytes()]);
+        }
     }
 
     fn host<'a>(&'a self, received: Option<&'a [u8]>) -> &'a [u8] {
@@ -82,6 +111,9 @@ impl Outgoing<'_> {
             "traceparent" => {
                 kept.traceparent = true;
                 return true;
+            }
+            "sec-websocket-extensions" | "sec-websocket-protocol" => {
+                return self.upgrade != Upgrade::Plain;
             }
             name if is_forwarded(name) => return self.peer.trusted,
             _ => return !is_one_hop(name),
@@ -247,6 +279,15 @@ mod tests {
     const PROVIDER: &str = "192.0.2.7";
 
     fn sent(request: http::request::Builder, body: usize, trusted: bool) -> String {
+        sent_as(request, body, trusted, Upgrade::No)
+    }
+
+    fn sent_as(
+        request: http::request::Builder,
+        body: usize,
+        trusted: bool,
+        upgrade: Upgrade,
+    ) -> String {
         let head = request.body(()).unwrap().into_parts().0;
         let upstream = Upstream {
             host: "127.0.0.1".into(),
@@ -261,6 +302,7 @@ mod tests {
             target: head.uri.path_and_query().unwrap().as_str(),
             head: &head,
             body,
+            upgrade,
             peer: Peer {
                 address: PROVIDER.parse().unwrap(),
                 trusted,
@@ -327,6 +369,45 @@ mod tests {
             assert!(!head.contains(gone), "{gone} in {head}");
         }
         assert!(head.contains("x-public: 2\r\n"));
+    }
+
+    #[test]
+    fn a_handshake_is_passed_on_as_it_came_or_as_we_granted_it() {
+        let request = || {
+            Request::get("/ivr/stream?a=%2B1")
+                .header("Host", "voice.example.com")
+                .header("Upgrade", "WebSocket")
+                .header("Connection", "keep-alive, Upgrade, X-Private")
+                .header("X-Private", "1")
+                .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+                .header("Sec-WebSocket-Version", "13")
+                .header("Sec-WebSocket-Extensions", "permessage-deflate")
+                .header("Sec-WebSocket-Protocol", "audio.v1, audio.v2")
+                .header("X-Twilio-Signature", "c2lnbmF0dXJl")
+        };
+        let always = [
+            "GET /ivr/stream?a=%2B1 HTTP/1.1\r\nhost: voice.example.com\r\n",
+            "\r\nconnection: Upgrade\r\nupgrade: websocket\r\n",
+            "\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+            "\r\nsec-websocket-version: 13\r\n",
+            "\r\nx-twilio-signature: c2lnbmF0dXJl\r\n",
+            "\r\nx-forwarded-for: 192.0.2.7\r\n",
+        ];
+        let offered = "\r\nsec-websocket-extensions: permessage-deflate\r\n";
+        let as_is = sent_as(request(), 0, false, Upgrade::AsIs);
+        let plain = sent_as(request(), 0, false, Upgrade::Plain);
+        for head in [&as_is, &plain] {
+            for line in always {
+                assert!(head.contains(line), "{line:?} in {head}");
+            }
+            assert!(!head.contains("x-private"));
+            assert_eq!(head.matches("\r\nconnection").count(), 1);
+            assert_eq!(head.matches("sec-websocket-protocol").count(), 1);
+        }
+        assert!(as_is.contains(offered) && !plain.contains("extensions"));
+        assert!(as_is.contains("-protocol: audio.v1, audio.v2\r\n"));
+        assert!(plain.contains("-protocol: audio.v1\r\n"));
+        assert!(!sent(request(), 0, false).contains("\r\nupgrade"));
     }
 
     #[test]

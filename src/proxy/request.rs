@@ -22,12 +22,13 @@ use crate::protocol::{self, CallEvent, EventKind};
 use crate::proxy::Routing;
 use crate::proxy::account::{Account, Webhook};
 use crate::proxy::body::{Answered, Long, Reply};
-use crate::proxy::head::{Outgoing, text};
+use crate::proxy::head::{Outgoing, Upgrade, text};
 use crate::proxy::peer::Peer;
 use crate::proxy::settings::{Route, Settings, Upstream};
 use crate::proxy::strict::{self, Refusal};
 use crate::proxy::upstream::{self, Answer, Body, Failure};
 use crate::proxy::verdict::Verdict;
+use crate::proxy::websocket::{self, Finder, Handshake, Whose};
 use crate::proxy::wire::{Conn, Parking, Trouble};
 use crate::proxy::worker::{Scratch, Worker};
 use crate::split::tenants;
@@ -52,7 +53,7 @@ pub(super) async fn serve(
             refuse(refusal)
         }
     };
-    if worker.draining() {
+    if worker.draining() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         close_after(&mut response);
     }
     if worker.crowded() {
@@ -79,6 +80,10 @@ async fn answer(
             StatusCode::FORBIDDEN,
             "not from this address\n",
         ));
+    }
+    if websocket::is_handshake(head) {
+        // On the heap, so that other requests do not carry room for it.
+        return Box::pin(stream(worker, conn, head, &routing, route, target, peer)).await;
     }
     let body = collect(body, settings.limits.body, conn).await?;
 
@@ -121,6 +126,7 @@ async fn answer(
             head,
             target,
             body: body.len(),
+            upgrade: Upgrade::No,
             peer,
             peer_text: &conn.peer_text,
             public: settings.public.as_ref(),
@@ -161,6 +167,50 @@ async fn answer(
         }
     };
     Ok(response)
+}
+
+/// Opens a websocket on its call's backend: by the call id in the query, else by
+/// what its frames say. A call that nobody knows is legacy's.
+async fn stream(
+    worker: &Rc<Worker>,
+    conn: &Rc<Conn>,
+    head: &Parts,
+    routing: &Routing,
+    route: &Route,
+    target: &str,
+    peer: Peer,
+) -> Result<Response<Reply>, Refusal> {
+    let said = protocol::Head {
+        query: target.split_once('?').map_or("", |(_, query)| query),
+        content_type: None,
+        encoded: false,
+    };
+    let event = protocol::recognize(route.protocol, &said, b"");
+    let known = event.and_then(|event| {
+        [event.call, event.alias, event.parent]
+            .into_iter()
+            .flatten()
+            .find_map(|id| worker.shared.table.find(&id))
+    });
+    let whose = known.map_or_else(
+        || {
+            let table = worker.shared.table.clone();
+            Whose::Named(Finder(Box::new(move |ids| {
+                let known = ids.iter().find_map(|id| table.find(id));
+                known.map_or(Backend::Legacy, |call| call.backend)
+            })))
+        },
+        |call| Whose::On(call.backend),
+    );
+    let handshake = Handshake {
+        worker: worker.clone(),
+        settings: routing.settings.clone(),
+        head: head.clone(),
+        target: target.to_owned(),
+        peer,
+        timeout: route.timeout,
+    };
+    websocket::answer(conn, handshake, whose).await
 }
 
 /// Everything forwarding needs that does not change on the way.

@@ -140,6 +140,22 @@ pub(super) async fn receive(
     input: &mut Vec<u8>,
     method: &Method,
 ) -> Result<Answer, Failure> {
+    let (head, rest) = receive_head(link, input, method, false).await?;
+    body(link, input, head, rest).await
+}
+
+/// The same up to the end of the head, and what was read behind it. After `upgrade`
+/// a 101 is an answer too.
+///
+/// # Errors
+///
+/// As [`receive`].
+pub(super) async fn receive_head(
+    link: &mut Link,
+    input: &mut Vec<u8>,
+    method: &Method,
+    upgrade: bool,
+) -> Result<(Head, Bytes), Failure> {
     let mut filled = 0;
     loop {
         if filled == input.len() {
@@ -156,7 +172,7 @@ pub(super) async fn receive(
         loop {
             // One copy of the whole answer, which its headers and body then share.
             let bytes = Bytes::copy_from_slice(input.get(..filled).unwrap_or_default());
-            match answer::read(&bytes, method)? {
+            match answer::read(&bytes, method, upgrade)? {
                 Read::Partial => break,
                 Read::Interim(length) => {
                     input.copy_within(length..filled, 0);
@@ -167,7 +183,7 @@ pub(super) async fn receive(
                 }
                 Read::Head(head) => {
                     let rest = bytes.slice(head.bytes..);
-                    return body(link, input, head, rest).await;
+                    return Ok((head, rest));
                 }
             }
         }
@@ -175,7 +191,11 @@ pub(super) async fn receive(
 }
 
 /// Reads the body, up to what a document may have.
-async fn body(
+///
+/// # Errors
+///
+/// As [`receive`].
+pub(super) async fn body(
     link: &mut Link,
     input: &mut [u8],
     mut head: Head,

@@ -28,6 +28,7 @@ use crate::clock;
 use crate::model::Tick;
 use crate::proxy::framing::{Framing, Phase};
 use crate::proxy::settings::Limits;
+use crate::proxy::websocket::Plan;
 
 /// A client that takes none of its answer for this long is cut off.
 const WRITE_STALL: Duration = Duration::from_secs(15);
@@ -58,6 +59,19 @@ pub(super) struct Conn {
     pub(super) trouble: Cell<Option<Trouble>>,
     /// Finish what runs, then close.
     pub(super) closing: Cell<bool>,
+    /// A handshake is being answered: nothing may be added to that answer.
+    pub(super) upgrading: Cell<bool>,
+    /// It was switched to a websocket. Its bytes are no requests, and its time is
+    /// watched elsewhere.
+    pub(super) streaming: Cell<bool>,
+    /// How it goes on once hyper has written the 101.
+    pub(super) plan: RefCell<Option<Box<Plan>>>,
+    /// There is no more time for it: end it.
+    pub(super) cut: Cell<bool>,
+    /// Whole requests that have come so far.
+    came: Cell<u64>,
+    /// Nothing came after the last of them.
+    clean: Cell<bool>,
     /// When a write first found no room, if none has since.
     stalled: Cell<Option<Tick>>,
     /// Wakes the connection's task.
@@ -103,6 +117,12 @@ impl Conn {
             parking: Cell::new(Parking::Parked),
             trouble: Cell::new(None),
             closing: Cell::new(false),
+            upgrading: Cell::new(false),
+            streaming: Cell::new(false),
+            plan: RefCell::new(None),
+            cut: Cell::new(false),
+            came: Cell::new(0),
+            clean: Cell::new(true),
             stalled: Cell::new(None),
             waker: RefCell::new(None),
             patience: RefCell::default(),
@@ -130,6 +150,30 @@ impl Conn {
     pub(super) fn close(&self) {
         self.closing.set(true);
         self.wake();
+    }
+
+    /// Ends it, with what runs on it.
+    pub(super) fn cut(&self) {
+        self.cut.set(true);
+        self.wake();
+    }
+
+    /// Waits until there is no more time for it. Only in the connection's own task,
+    /// which [`Conn::cut`] wakes.
+    pub(super) async fn cut_off(&self) {
+        poll_fn(|_| {
+            if self.cut.get() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+
+    /// Has the client sent nothing behind the request that is being answered?
+    pub(super) fn nothing_ahead(&self) -> bool {
+        self.clean.get() && self.came.get() == self.taken.get()
     }
 
     /// At the end of a poll of hyper: may its connection be taken apart? Then, and
@@ -213,6 +257,8 @@ impl Wire {
         let result = self
             .framing
             .feed(buf.filled().get(before..).unwrap_or_default());
+        self.conn.came.set(self.framing.ended());
+        self.conn.clean.set(self.framing.is_clean());
         let now = clock::tick();
         self.conn.arrived.set(now);
         self.conn.parking.set(Parking::Active);
@@ -306,6 +352,9 @@ impl AsyncRead for Wire {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.conn.streaming.get() {
+            return Pin::new(&mut this.stream).poll_read(cx, buf);
+        }
         if this.poison.is_some() {
             this.give_poison(buf);
             if this.conn.trouble.get().is_some() {
@@ -332,6 +381,11 @@ impl AsyncWrite for Wire {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
+        if this.conn.streaming.get() && this.conn.plan.borrow().is_none() {
+            // Whoever pumps it has a limit of its own. Until then it is a 101 that
+            // the client may not leave unread.
+            return written;
+        }
         this.watch_write(cx, written)
     }
 
@@ -346,14 +400,14 @@ impl AsyncWrite for Wire {
 
 /// A timer that is only moved when it must ring earlier, or has rung too early.
 #[derive(Debug, Default)]
-struct Timer {
+pub(super) struct Timer {
     sleep: Option<Pin<Box<Sleep>>>,
     rings: Tick,
 }
 
 impl Timer {
     /// Ready once `deadline` has passed.
-    fn poll(&mut self, cx: &mut Context<'_>, deadline: Tick) -> Poll<()> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, deadline: Tick) -> Poll<()> {
         if self.sleep.is_none() || self.rings > deadline {
             self.set(deadline);
         }

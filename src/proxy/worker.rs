@@ -11,11 +11,12 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::FutureExt;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -30,12 +31,13 @@ use tokio::time::{Interval, MissedTickBehavior, interval_at};
 use crate::clock;
 use crate::document::seen::Seen;
 use crate::measure::Observation;
-use crate::model::PerBackend;
+use crate::model::{PerBackend, Tick};
 use crate::proxy::pool::Pool;
 use crate::proxy::settings::Limits;
 use crate::proxy::upstream::INPUT;
+use crate::proxy::websocket::Plan;
 use crate::proxy::wire::{Conn, Parking, Wire};
-use crate::proxy::{Shared, listener, request};
+use crate::proxy::{Shared, listener, request, websocket};
 
 /// A request head may be this long; more is 431.
 const HEAD_MAX: usize = 32 * 1024;
@@ -47,6 +49,9 @@ const BREATH: Duration = Duration::from_millis(50);
 /// Between the last connection that may begin and the closing of the port: the
 /// others' handshakes end. Longer than any round trip to a provider should be.
 const HANDSHAKE: Duration = Duration::from_millis(250);
+/// After the last websockets were told to end: they say so to both sides, hang up,
+/// and wait that long for the others to hear it.
+const GOODBYE: Duration = websocket::LINGER.saturating_add(Duration::from_millis(250));
 /// Between the last accept and the closing of idle connections: requests that
 /// were on their way when we were told to stop still arrive.
 const LAST_CALL: Duration = Duration::from_millis(250);
@@ -70,7 +75,8 @@ pub enum Drain {
     #[default]
     No,
     /// Take what waits in the accept queue, close the port, finish what runs
-    /// (for at most `limits.drain_timeout`), stop.
+    /// (requests for at most `limits.drain_timeout`, websockets for at most
+    /// `limits.stream_drain_timeout`), stop.
     Gently,
     /// Stop.
     Now,
@@ -115,6 +121,10 @@ pub(super) struct Worker {
     ended: Notify,
     draining: Cell<bool>,
     lots: Cell<u64>,
+    /// Websockets that are open or being opened.
+    streams: Cell<usize>,
+    /// It was said that there is no room for more of them.
+    said_full: Cell<bool>,
 }
 
 /// Buffers for one request in flight.
@@ -149,6 +159,8 @@ impl Worker {
             ended: Notify::new(),
             draining: Cell::new(false),
             lots: Cell::new(rand::random()),
+            streams: Cell::new(0),
+            said_full: Cell::new(false),
         })
     }
 
@@ -200,16 +212,42 @@ impl Worker {
         mixed ^ (mixed >> 31)
     }
 
+    /// Takes a place for a websocket; false if this worker's part of
+    /// `limits.streams` is taken.
+    pub(super) fn take_stream(&self) -> bool {
+        let streams = self.streams.get();
+        let max = self.part_of(self.limits().streams);
+        if streams >= max {
+            if !self.said_full.replace(true) {
+                tracing::warn!(
+                    streams,
+                    "A websocket was refused because as many are open as may be; raise limits.streams."
+                );
+            }
+            return false;
+        }
+        self.streams.set(streams + 1);
+        true
+    }
+
+    /// Gives a place back.
+    pub(super) fn leave_stream(&self) {
+        self.streams.set(self.streams.get() - 1);
+        self.said_full.set(false);
+    }
+
     fn limits(&self) -> Limits {
         self.shared.routing.load().settings.limits
     }
 
     /// This worker's part of the connection limit.
     fn connections_max(&self) -> usize {
-        self.limits()
-            .connections
-            .div_ceil(self.shared.workers.max(1))
-            .max(1)
+        self.part_of(self.limits().connections)
+    }
+
+    /// This worker's part of a limit over all of them, at least one.
+    fn part_of(&self, limit: usize) -> usize {
+        limit.div_ceil(self.shared.workers.max(1)).max(1)
     }
 
     fn is_full(&self) -> bool {
@@ -259,6 +297,10 @@ async fn live(
     }
     sweeping.abort();
     parking.abort();
+    // A websocket about to begin is held by its connection and holds us.
+    for conn in worker.connections.take().into_values() {
+        drop(conn.plan.take());
+    }
     Ok(())
 }
 
@@ -319,9 +361,10 @@ fn empty_queue(worker: &Rc<Worker>, listener: Rc<TcpListener>) {
     }
 }
 
-/// Waits until every connection has ended, or the time for it is over.
+/// Waits until every connection has ended, or the time for it is over: one time for
+/// requests, another for websockets, which last as long as calls do.
 async fn finish(worker: &Rc<Worker>) {
-    let deadline = clock::tick() + worker.limits().drain_timeout;
+    let now = clock::tick();
     let all_ended = async {
         while !worker.connections.borrow().is_empty() {
             worker.ended.notified().await;
@@ -337,10 +380,46 @@ async fn finish(worker: &Rc<Worker>) {
     tokio::select! {
         () = all_ended => {}
         () = last_call => {}
-        () = tokio::time::sleep_until(clock::instant(deadline)) => {
-            let cut = worker.connections.borrow().len();
-            tracing::warn!(cut, "Requests were still running when the time to finish them was over.");
-        }
+        () = cut_late(worker, now) => {}
+    }
+}
+
+/// Ends what runs for too long after `drained`, and returns when all of it must be over.
+async fn cut_late(worker: &Worker, drained: Tick) {
+    let limits = worker.limits();
+    let requests = async {
+        tokio::time::sleep_until(clock::instant(drained + limits.drain_timeout)).await;
+        cut(worker, false);
+    };
+    let streams = async {
+        tokio::time::sleep_until(clock::instant(drained + limits.stream_drain_timeout)).await;
+        cut(worker, true);
+        tokio::time::sleep(GOODBYE).await;
+    };
+    tokio::join!(requests, streams);
+}
+
+/// Ends what still runs: the websockets, or all else.
+fn cut(worker: &Worker, streams: bool) {
+    let connections = worker.connections.borrow();
+    let late = connections
+        .values()
+        .filter(|conn| conn.streaming.get() == streams);
+    let mut cut = 0;
+    for conn in late {
+        conn.cut();
+        cut += 1;
+    }
+    match (cut, streams) {
+        (0, _) => {}
+        (_, true) => tracing::warn!(
+            cut,
+            "Websockets were still open when the time for them (limits.stream_drain_timeout) was over."
+        ),
+        (_, false) => tracing::warn!(
+            cut,
+            "Requests were still running when the time to finish them was over."
+        ),
     }
 }
 
@@ -367,7 +446,14 @@ fn admit(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
 
 /// A connection's life. A panic ends it and nothing else.
 async fn serve(worker: Rc<Worker>, conn: Rc<Conn>, wire: Wire, id: u64) {
-    let life = converse(worker.clone(), conn, wire, id);
+    let mut life = pin!(converse(worker.clone(), conn.clone(), wire, id));
+    let life = poll_fn(|cx| {
+        // A websocket ends by itself, with a word to both sides.
+        if conn.cut.get() && !conn.streaming.get() {
+            return Poll::Ready(());
+        }
+        life.as_mut().poll(cx)
+    });
     if AssertUnwindSafe(life).catch_unwind().await.is_err() {
         tracing::error!("A request made us panic; its connection is closed. Please report it.");
         worker.note(Observation::Refused { status: 500 });
@@ -381,16 +467,31 @@ async fn serve(worker: Rc<Worker>, conn: Rc<Conn>, wire: Wire, id: u64) {
 async fn converse(worker: Rc<Worker>, conn: Rc<Conn>, mut wire: Wire, id: u64) {
     while wire.next().await {
         worker.active.borrow_mut().insert(id, conn.clone());
-        match attend(&worker, &conn, wire).await {
-            Some(quiet) => wire = quiet,
-            None => return,
-        }
+        let left = attend(&worker, &conn, wire).await;
         worker.active.borrow_mut().remove(&id);
+        match left {
+            Left::Quiet(quiet) => wire = quiet,
+            Left::Switched(wire, early, plan) => {
+                // On the heap, because most connections are none.
+                return Box::pin(websocket::run(&conn, wire, early, plan)).await;
+            }
+            Left::Over => return,
+        }
     }
 }
 
-/// Answers requests until the connection ends, or is quiet and given back.
-async fn attend(worker: &Rc<Worker>, conn: &Rc<Conn>, wire: Wire) -> Option<Wire> {
+/// How hyper leaves a connection.
+enum Left {
+    /// It is quiet and can be parked.
+    Quiet(Wire),
+    /// It is a websocket now. With what hyper had read behind the handshake.
+    Switched(Wire, Bytes, Box<Plan>),
+    /// It has ended.
+    Over,
+}
+
+/// Answers requests until the connection ends, or is given back.
+async fn attend(worker: &Rc<Worker>, conn: &Rc<Conn>, wire: Wire) -> Left {
     let service = {
         let (worker, conn) = (worker.clone(), conn.clone());
         service_fn(move |request| request::serve(worker.clone(), conn.clone(), request))
@@ -399,7 +500,8 @@ async fn attend(worker: &Rc<Worker>, conn: &Rc<Conn>, wire: Wire) -> Option<Wire
     let mut http = Box::pin(worker.http.serve_connection(TokioIo::new(wire), service));
     let mut told = false;
     let ended = poll_fn(|cx| {
-        if !told && conn.closing.get() {
+        // hyper would add its own word to the answer of a handshake.
+        if !told && conn.closing.get() && !conn.upgrading.get() {
             told = true;
             // What has come already is still answered.
             if let Poll::Ready(ended) = http.as_mut().poll(cx) {
@@ -421,8 +523,9 @@ async fn attend(worker: &Rc<Worker>, conn: &Rc<Conn>, wire: Wire) -> Option<Wire
     })
     .await;
     let Some(ended) = ended else {
-        return Some(Pin::into_inner(http).into_parts().io.into_inner());
+        return Left::Quiet(Pin::into_inner(http).into_parts().io.into_inner());
     };
+    let plan = conn.plan.take();
     if let Err(error) = ended {
         // The client's doing, nearly always: it hung up, or sent no HTTP. Those
         // that hyper refused by itself never came to `request`.
@@ -431,8 +534,12 @@ async fn attend(worker: &Rc<Worker>, conn: &Rc<Conn>, wire: Wire) -> Option<Wire
             worker.note(Observation::Refused { status });
         }
         tracing::debug!(%error, "A connection ended early.");
+    } else if let Some(plan) = plan {
+        // The 101 is written.
+        let parts = Pin::into_inner(http).into_parts();
+        return Left::Switched(parts.io.into_inner(), parts.read_buf, plan);
     }
-    None
+    Left::Over
 }
 
 /// Closes connections to backends that nobody has needed for a while.

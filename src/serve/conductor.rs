@@ -196,7 +196,9 @@ impl Conductor {
     ) {
         tracing::info!("Draining: no new connections, running requests finish.");
         self.parts.drain.send_replace(Drain::Gently);
-        let limit = tokio::time::sleep(self.parts.config.proxy.limits.drain_timeout + FAREWELL);
+        let limits = &self.parts.config.proxy.limits;
+        let longest = limits.drain_timeout.max(limits.stream_drain_timeout);
+        let limit = tokio::time::sleep(longest + FAREWELL);
         tokio::pin!(limit);
         while !self.parts.workers.iter().all(JoinHandle::is_finished) {
             tokio::select! {
