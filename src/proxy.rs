@@ -17,12 +17,18 @@ pub mod worker;
 mod account;
 mod answer;
 mod body;
+mod collect;
+mod deliver;
+mod forward;
 mod framing;
+mod genuine;
 mod head;
 mod peer;
 mod pool;
 mod request;
+mod stream;
 mod strict;
+mod timing;
 mod upstream;
 mod verdict;
 mod websocket;
@@ -35,8 +41,10 @@ use arc_swap::ArcSwap;
 use crate::document::FlawSet;
 use crate::proxy::settings::Settings;
 use crate::split::Split;
+use crate::split::token::TokenKey;
 use crate::table::Table;
 use crate::tally::Tally;
+use crate::trust::Trust;
 
 /// The snapshot that requests read. Immutable; any change publishes a new one,
 /// and a request keeps the one it began with (except for the last look at the
@@ -49,6 +57,8 @@ pub struct Routing {
     pub habits: FlawSet,
     /// Everything else the edge obeys.
     pub settings: Arc<Settings>,
+    /// Signs and reads the tokens in URLs.
+    pub tokens: Arc<TokenKey>,
 }
 
 /// All that workers share with each other and with the engine.
@@ -60,6 +70,8 @@ pub struct Shared {
     pub table: Arc<Table>,
     /// Where observations go.
     pub tally: Arc<Tally>,
+    /// Which signatures came before, and on which routes any was right.
+    pub trust: Arc<Trust>,
     /// How many workers there are: each takes its part of the connection limit.
     pub workers: usize,
 }

@@ -32,9 +32,11 @@ use crate::journal;
 use crate::metrics::Metrics;
 use crate::proxy::{self, Routing, Shared};
 use crate::rollout::Rollout;
+use crate::split::token::TokenKey;
 use crate::table::Table;
 use crate::table::pins::{self, PinWriter};
 use crate::tally::Tally;
+use crate::trust::Trust;
 use conductor::{Conductor, Mailbox};
 use outbox::Outbox;
 use proxy::worker::Drain;
@@ -165,9 +167,11 @@ pub fn start(mut config: Config, signals: Signals) -> anyhow::Result<Running> {
             split: engine.split().clone(),
             habits: FlawSet::NONE,
             settings: Arc::new(edge(&config)),
+            tokens: Arc::new(tokens(&config, seed)),
         })),
         table: Arc::clone(&table),
         tally: Arc::new(Tally::new(workers)),
+        trust: Arc::new(Trust::new()),
         workers,
     };
     let listeners = bind(&config.listen.webhooks, workers)?;
@@ -214,6 +218,7 @@ pub fn start(mut config: Config, signals: Signals) -> anyhow::Result<Running> {
         pins,
         status: Arc::clone(&status),
         config,
+        seed,
         paths,
         signals,
         desk,
@@ -270,6 +275,15 @@ fn engine_settings(config: &Config) -> engine::Settings {
         wishes: config.wishes.clone(),
         file_on_empty: config.state.on_empty == OnEmpty::File,
         config_hash: config.hash.chars().take(12).collect(),
+    }
+}
+
+/// What tokens in URLs are signed with: the file's secret, which many machines may
+/// share, else this installation's own.
+fn tokens(config: &Config, seed: u64) -> TokenKey {
+    match &config.proxy.token_secret {
+        Some(secret) => TokenKey::new(secret),
+        None => TokenKey::new(&seed.to_le_bytes()),
     }
 }
 

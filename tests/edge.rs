@@ -20,9 +20,11 @@ use switchback::proxy::settings::{Affinity, HostHeader, Limits, Route, Settings,
 use switchback::proxy::worker::{self, Drain};
 use switchback::proxy::{Routing, Shared, listener};
 use switchback::split::tenants::{Source, Unlisted};
+use switchback::split::token::TokenKey;
 use switchback::split::{By, Hash, Scheme, Split};
 use switchback::table::Table;
 use switchback::tally::Tally;
+use switchback::trust::Trust;
 use tokio::sync::watch;
 
 const SOUND: &str =
@@ -73,11 +75,13 @@ impl Edge {
             split: split(1, false),
             habits: FlawSet::NONE,
             settings: Arc::new(settings),
+            tokens: Arc::new(TokenKey::new(b"a secret of the tests")),
         };
         let shared = Shared {
             routing: Arc::new(ArcSwap::from_pointee(routing)),
             table: Arc::new(Table::new(1000, 7, Duration::from_secs(5))),
             tally: Arc::new(Tally::new(1)),
+            trust: Arc::new(Trust::new()),
             workers: 1,
         };
         let socket = listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();

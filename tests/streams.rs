@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures_util::{SinkExt, StreamExt};
+use switchback::calls::Hints;
 use switchback::document::FlawSet;
 use switchback::measure::{Observation, Streamed};
 use switchback::model::{Backend, PerBackend, Percentage, Protocol, Tick};
@@ -18,9 +19,11 @@ use switchback::proxy::settings::{Affinity, HostHeader, Limits, Route, Settings,
 use switchback::proxy::worker::{self, Drain};
 use switchback::proxy::{Routing, Shared, listener};
 use switchback::split::tenants::{self, Source, Unlisted};
+use switchback::split::token::TokenKey;
 use switchback::split::{By, Hash, Scheme, Split, Subject};
 use switchback::table::Table;
 use switchback::tally::Tally;
+use switchback::trust::Trust;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -88,11 +91,13 @@ impl Edge {
             split: split(1, false),
             habits: FlawSet::NONE,
             settings: Arc::new(settings),
+            tokens: Arc::new(TokenKey::new(b"a secret of the tests")),
         };
         let shared = Shared {
             routing: Arc::new(ArcSwap::from_pointee(routing)),
             table: Arc::new(Table::new(1000, 7, Duration::from_secs(5))),
             tally: Arc::new(Tally::new(1)),
+            trust: Arc::new(Trust::new()),
             workers: 1,
         };
         let socket = listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -127,7 +132,7 @@ impl Edge {
         let now = Tick::from_secs(4000);
         self.shared
             .table
-            .place(&event, &subject, &routing.split, now);
+            .place(&event, &subject, Hints::default(), &routing.split, now);
     }
 
     fn latch(&self) {
@@ -234,6 +239,7 @@ fn split(generation: u64, latched: bool) -> Split {
     Split {
         generation,
         latched,
+        latched_since: None,
         enabled: true,
         percentage: Percentage::FULL,
         enabled_tenants: Default::default(),

@@ -8,7 +8,7 @@
 //! for. **What is not**: a result that is no string, which Vapi passes over.
 //!
 //! **Bounds**: an answer nested deeper than [`MAX_DEPTH`](vapi::MAX_DEPTH) is none;
-//! its size is bounded by whoever hands it over.
+//! one longer than [`MAX_BYTES`] is not handed over.
 
 mod rewriting;
 mod tools;
@@ -19,6 +19,10 @@ use self::tools::Calls;
 use super::address::Addresses;
 use super::{Does, Flaw, Judgement};
 use crate::protocol::{Asks, vapi};
+
+/// The longest answer that is read, in bytes. Vapi names no limit; a tool's result of
+/// hundreds of kilobytes has been seen.
+pub const MAX_BYTES: usize = 1 << 20;
 
 /// The members of an answer that anybody may ask for, as sent.
 #[derive(Debug, Default, serde::Deserialize)]

@@ -26,6 +26,11 @@ pub(super) struct Webhook {
     pub(super) kind: Kind,
     /// It carried a speech result.
     pub(super) speech: Option<bool>,
+    /// It carried the first choice from a menu.
+    pub(super) choice: Option<u8>,
+    /// It is evidence: genuine as far as the route can tell, and told for the first
+    /// time.
+    pub(super) counts: bool,
     /// Its path is one of those at which the caller is served.
     pub(super) reaches_served: bool,
     /// When all of it had arrived.
@@ -40,6 +45,7 @@ pub(super) struct Account {
     worker: Rc<Worker>,
     webhook: Webhook,
     seat: Seat,
+    data_us: Option<u32>,
     placed: bool,
     open: bool,
 }
@@ -51,6 +57,7 @@ impl Account {
             worker,
             webhook,
             seat,
+            data_us: None,
             placed: false,
             open: true,
         }
@@ -60,6 +67,11 @@ impl Account {
     pub(super) fn sent(&mut self, seat: Seat, starts: bool, after_latch: bool) {
         self.seat = seat;
         self.place(starts, after_latch);
+    }
+
+    /// The backend says how long its data took, in microseconds.
+    pub(super) const fn took(&mut self, data_us: Option<u32>) {
+        self.data_us = data_us;
     }
 
     /// How it went, once the last byte was there or the failure was certain
@@ -82,9 +94,9 @@ impl Account {
             flaw: judgement.flaw,
             voice: self.voice(outcome, judgement.does, at),
             speech: self.webhook.speech,
-            choice: None,
-            data_us: None,
-            counts: true,
+            choice: self.webhook.choice,
+            data_us: self.data_us,
+            counts: self.webhook.counts,
             generation: self.seat.generation,
             call: self.seat.key,
         };

@@ -7,10 +7,14 @@
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use crate::protocol::signature::{Signed, TwilioToken};
 use crate::proxy::peer::{FORWARDED_FOR, Peer};
 use crate::proxy::settings::{HostHeader, PublicUrl, Upstream};
 use crate::proxy::strict;
 use crate::proxy::websocket;
+
+/// The header that is written anew where a request is signed again.
+const TWILIO_SIGNATURE: &str = "x-twilio-signature";
 
 /// Everything a head is written from.
 #[derive(Clone, Copy, Debug)]
@@ -48,8 +52,21 @@ pub(super) enum Upgrade {
 }
 
 impl Outgoing<'_> {
-    /// Appends the head to `out`.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    /// The signature by which the backend knows this request for genuine under its
+    /// own URL.
+    pub(super) fn signed_by(&self, token: &TwilioToken, body: &[u8]) -> HeaderValue {
+        token.sign(&Signed {
+            method: self.head.method.as_str(),
+            scheme: "http",
+            authority: &self.upstream.authority,
+            target: self.target,
+            headers: &self.head.headers,
+            body,
+        })
+    }
+
+    /// Appends the head to `out`, with `signature` in place of the provider's.
+    pub(super) fn write(&self, signature: Option<&HeaderValue>, out: &mut Vec<u8>) {
         let headers = &self.head.headers;
         out.extend_from_slice(self.head.method.as_str().as_bytes());
         out.push(b' ');
@@ -60,11 +77,15 @@ impl Outgoing<'_> {
         let one_hop = OneHop::of(headers);
         let mut kept = Kept::default();
         for (name, value) in headers {
-            if self.passes(name, value, &mut kept) && !one_hop.nominated(name) {
+            let replaced = signature.is_some() && name == TWILIO_SIGNATURE;
+            if !replaced && self.passes(name, value, &mut kept) && !one_hop.nominated(name) {
                 line(out, name.as_str().as_bytes(), &[value.as_bytes()]);
             }
         }
         self.write_upgrade(out);
+        if let Some(signature) = signature {
+            line(out, TWILIO_SIGNATURE.as_bytes(), &[signature.as_bytes()]);
+        }
         self.write_forwarded(received, &kept, out);
         self.write_ids(&kept, out);
         // Explicit whenever there could be a body, so that no backend guesses.
@@ -312,7 +333,7 @@ mod tests {
             upstream: &upstream,
             lots: [1, 2, 3],
         }
-        .write(&mut out);
+        .write(None, &mut out);
         String::from_utf8(out).unwrap()
     }
 

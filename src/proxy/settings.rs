@@ -9,7 +9,7 @@ use ipnet::IpNet;
 
 use crate::document::address::Addresses;
 use crate::model::{PerBackend, Protocol};
-use crate::protocol::signature::{Mode, Verifier};
+use crate::protocol::signature::{Mode, TwilioToken, Verifier};
 use crate::split::tenants::{Directory, Source, Unlisted};
 
 /// Everything the public edge obeys.
@@ -160,6 +160,16 @@ pub struct Verify {
     pub verifier: Verifier,
     /// Verified webhooks are signed anew for the backend's own URL (Twilio).
     pub resign: bool,
+}
+
+impl Verify {
+    /// What verified webhooks are signed anew with, if they are.
+    pub const fn resigns_by(&self) -> Option<&TwilioToken> {
+        match &self.verifier {
+            Verifier::Twilio(token) if self.resign => Some(token),
+            _ => None,
+        }
+    }
 }
 
 /// Where a call's backend is remembered.

@@ -10,7 +10,6 @@ use bytes::Bytes;
 use http::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::document;
 use crate::measure::Cause;
 use crate::proxy::answer::{self, Decoder, Framing, Head, Malformed, Read};
 use crate::proxy::pool::Link;
@@ -94,26 +93,31 @@ pub(super) struct Answer {
 pub(super) enum Body {
     /// All of it.
     Whole(Bytes),
-    /// More than a document may have: its beginning, and what takes out the rest.
+    /// More than is taken whole: its beginning, and what takes out the rest.
     Long(Bytes, Decoder),
 }
 
-/// Writes a request. True: all of it is on its way. False: not a byte could be
+/// Writes a request: its head (and, if that is short, its body with it), then what is
+/// left of the body. True: all of it is on its way. False: not a byte could be
 /// written on a connection that was used before, so another may be tried.
 ///
 /// # Errors
 ///
 /// The connection died. A backend that closed after it began to read may still
 /// have answered, so dying in the middle is no error here: the answer will tell.
-pub(super) async fn send(link: &mut Link, request: &[u8]) -> Result<bool, Failure> {
-    let mut rest = request;
-    while !rest.is_empty() {
-        match link.stream.write(rest).await {
-            Ok(written) if written > 0 => rest = rest.get(written..).unwrap_or_default(),
-            Ok(_) | Err(_) if rest.len() < request.len() => return Ok(true),
-            Ok(_) | Err(_) if link.reused => return Ok(false),
-            Ok(_) => return Err(Failure::died(Cause::Reset, None)),
-            Err(error) => return Err(Failure::died(Cause::Reset, Some(error))),
+pub(super) async fn send(link: &mut Link, head: &[u8], body: &[u8]) -> Result<bool, Failure> {
+    let mut began = false;
+    for part in [head, body] {
+        let mut rest = part;
+        while !rest.is_empty() {
+            match link.stream.write(rest).await {
+                Ok(written) if written > 0 => rest = rest.get(written..).unwrap_or_default(),
+                Ok(_) | Err(_) if began => return Ok(true),
+                Ok(_) | Err(_) if link.reused => return Ok(false),
+                Ok(_) => return Err(Failure::died(Cause::Reset, None)),
+                Err(error) => return Err(Failure::died(Cause::Reset, Some(error))),
+            }
+            began = true;
         }
     }
     Ok(true)
@@ -130,7 +134,8 @@ pub(super) async fn wait(link: &Link) -> Result<(), Failure> {
 }
 
 /// Reads the answer to a request with `method`, using `input` (at least
-/// [`INPUT`] long) to read into.
+/// [`INPUT`] long) to read into. A body longer than `whole_max` comes as
+/// [`Body::Long`].
 ///
 /// # Errors
 ///
@@ -139,9 +144,10 @@ pub(super) async fn receive(
     link: &mut Link,
     input: &mut Vec<u8>,
     method: &Method,
+    whole_max: usize,
 ) -> Result<Answer, Failure> {
     let (head, rest) = receive_head(link, input, method, false).await?;
-    body(link, input, head, rest).await
+    body(link, input, head, rest, whole_max).await
 }
 
 /// The same up to the end of the head, and what was read behind it. After `upgrade`
@@ -190,7 +196,7 @@ pub(super) async fn receive_head(
     }
 }
 
-/// Reads the body, up to what a document may have.
+/// Reads the body, up to `whole_max` bytes.
 ///
 /// # Errors
 ///
@@ -200,6 +206,7 @@ pub(super) async fn body(
     input: &mut [u8],
     mut head: Head,
     rest: Bytes,
+    whole_max: usize,
 ) -> Result<Answer, Failure> {
     if let Framing::Length(length) = head.framing
         && length <= rest.len() as u64
@@ -217,7 +224,7 @@ pub(super) async fn body(
     let used = decoder.decode(&rest, &mut out)?;
     head.reusable &= used == rest.len();
     while !decoder.done() {
-        if out.len() > document::MAX_BYTES {
+        if out.len() > whole_max {
             let body = Body::Long(out.into(), decoder);
             return Ok(Answer { head, body });
         }

@@ -5,9 +5,10 @@ use std::cell::RefCell;
 use http::{HeaderMap, Method, StatusCode, header};
 
 use crate::document::seen::Seen;
-use crate::document::{Flaw, FlawSet, Judgement};
-use crate::measure::{Cause, Kind, Outcome};
+use crate::document::{Flaw, FlawSet, Judgement, vapi_reply};
+use crate::measure::{Cause, Outcome};
 use crate::model::{Protocol, Tick};
+use crate::protocol::Asks;
 use crate::proxy::account::Account;
 use crate::proxy::head::text;
 
@@ -15,8 +16,12 @@ use crate::proxy::head::text;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Verdict<'a> {
     pub(super) protocol: Protocol,
-    pub(super) kind: Kind,
+    /// What a sound answer is.
+    pub(super) asks: Asks,
+    /// It is a webhook of the provider's.
     pub(super) recognized: bool,
+    /// What was sent.
+    pub(super) request: &'a [u8],
     pub(super) habits: FlawSet,
     pub(super) method: &'a Method,
     /// Documents judged before.
@@ -45,18 +50,8 @@ impl Verdict<'_> {
         headers: &HeaderMap,
         body: Option<&[u8]>,
     ) -> Sentence {
-        let judgement = if self.is_document(status, headers) {
-            match body {
-                Some(body) => self.seen.borrow_mut().judge(
-                    self.protocol,
-                    text(headers, header::CONTENT_TYPE),
-                    body,
-                ),
-                None => Judgement {
-                    flaw: Some(Flaw::TooLarge),
-                    ..Judgement::default()
-                },
-            }
+        let judgement = if self.is_read(status, headers) {
+            self.judge(headers, body)
         } else {
             Judgement::default()
         };
@@ -70,37 +65,60 @@ impl Verdict<'_> {
         Sentence { outcome, judgement }
     }
 
-    /// Is it a success for this provider? Telnyx takes a document with exactly
-    /// 200; Twilio takes any 2xx and follows a redirect.
-    fn is_success(&self, status: StatusCode) -> bool {
-        match (self.protocol, self.kind) {
-            (Protocol::TelnyxTexml, Kind::Voice) => status == StatusCode::OK,
-            (Protocol::TelnyxTexml, Kind::Event) | (Protocol::TelnyxCallControl, _) => {
-                status.is_success()
-            }
-            // Whatever is not 200 is as if it had not been sent.
-            (Protocol::Vapi, Kind::Voice) => status == StatusCode::OK,
-            (Protocol::Vapi, Kind::Event) => status.is_success(),
-            (Protocol::Twilio, _) => status.is_success() || status.is_redirection(),
+    fn judge(&self, headers: &HeaderMap, body: Option<&[u8]>) -> Judgement {
+        match (self.asks, body) {
+            (Asks::Document, Some(body)) => self.seen.borrow_mut().judge(
+                self.protocol,
+                text(headers, header::CONTENT_TYPE),
+                body,
+            ),
+            (Asks::Document, None) => Judgement {
+                flaw: Some(Flaw::TooLarge),
+                ..Judgement::default()
+            },
+            (asks, Some(body)) => vapi_reply::judge(asks, self.request, body),
+            // No limit of Vapi's is known, so its length is not held against it.
+            (_, None) => Judgement::default(),
         }
     }
 
-    /// Is there a document to read? Not where nobody waits for one, none came, or
-    /// it is encoded, which we do not undo.
-    fn is_document(&self, status: StatusCode, headers: &HeaderMap) -> bool {
-        self.kind == Kind::Voice
+    /// Is it a success for this provider? Telnyx takes a document with exactly 200,
+    /// and so does Vapi whatever it asked for; Twilio takes any 2xx and follows a
+    /// redirect. Where nobody reads the answer any 2xx will do.
+    fn is_success(&self, status: StatusCode) -> bool {
+        match (self.protocol, self.asks) {
+            (Protocol::Twilio, _) => status.is_success() || status.is_redirection(),
+            (_, Asks::Nothing) => status.is_success(),
+            (Protocol::TelnyxTexml | Protocol::TelnyxCallControl | Protocol::Vapi, _) => {
+                status == StatusCode::OK
+            }
+        }
+    }
+
+    /// Is the answer to be read? Not where nobody waits for one, none came, it is
+    /// audio, or it is encoded, which we do not undo.
+    pub(super) fn is_read(&self, status: StatusCode, headers: &HeaderMap) -> bool {
+        !matches!(self.asks, Asks::Nothing | Asks::Audio)
             && status.is_success()
             && self.is_success(status)
             && self.method != Method::HEAD
             && !headers.contains_key(header::CONTENT_ENCODING)
     }
 
-    /// Toward Telnyx every success is exactly 200; a voice answer of any other
-    /// status is a failure, and passes unchanged.
+    /// Toward Telnyx every success is exactly 200, and no answer to an event is a
+    /// redirect, which would lead it past us. A document's status that is no success
+    /// is a failure, and passes unchanged.
     pub(super) fn status_for_provider(&self, status: StatusCode) -> StatusCode {
-        let event = self.kind == Kind::Event && self.recognized;
-        if self.protocol == Protocol::TelnyxTexml && event && status.is_success() {
+        let telnyx = matches!(
+            self.protocol,
+            Protocol::TelnyxTexml | Protocol::TelnyxCallControl
+        );
+        if !telnyx || self.asks != Asks::Nothing || !self.recognized {
+            status
+        } else if status.is_success() {
             StatusCode::OK
+        } else if status.is_redirection() {
+            StatusCode::BAD_GATEWAY
         } else {
             status
         }
@@ -111,11 +129,12 @@ impl Verdict<'_> {
 mod tests {
     use super::*;
 
-    fn verdict(protocol: Protocol, kind: Kind) -> Verdict<'static> {
+    fn verdict(protocol: Protocol, asks: Asks) -> Verdict<'static> {
         Verdict {
             protocol,
-            kind,
+            asks,
             recognized: true,
+            request: b"",
             habits: FlawSet::NONE,
             method: &Method::POST,
             seen: Box::leak(Box::new(RefCell::new(Seen::new(0)))),
@@ -124,44 +143,53 @@ mod tests {
 
     #[test]
     fn each_provider_has_its_own_idea_of_success() {
+        use Asks::{Assistant, Document, Nothing};
         use Outcome::{Failed, Served};
-        use Protocol::{TelnyxTexml, Twilio};
+        use Protocol::{TelnyxCallControl, TelnyxTexml, Twilio, Vapi};
         let failed = Failed(Cause::Status);
-        for (protocol, kind, status, outcome, passed_on) in [
-            (TelnyxTexml, Kind::Voice, 200, Served, 200),
-            (TelnyxTexml, Kind::Voice, 201, failed, 201),
-            (TelnyxTexml, Kind::Voice, 302, failed, 302),
-            (TelnyxTexml, Kind::Voice, 500, failed, 500),
-            (TelnyxTexml, Kind::Event, 204, Served, 200),
-            (TelnyxTexml, Kind::Event, 404, failed, 404),
-            (Twilio, Kind::Voice, 201, Served, 201),
-            (Twilio, Kind::Voice, 302, Served, 302),
-            (Twilio, Kind::Voice, 404, failed, 404),
-            (Twilio, Kind::Event, 204, Served, 204),
+        for (protocol, asks, status, outcome, passed_on) in [
+            (TelnyxTexml, Document, 200, Served, 200),
+            (TelnyxTexml, Document, 201, failed, 201),
+            (TelnyxTexml, Document, 302, failed, 302),
+            (TelnyxTexml, Document, 500, failed, 500),
+            (TelnyxTexml, Nothing, 204, Served, 200),
+            (TelnyxTexml, Nothing, 404, failed, 404),
+            (TelnyxCallControl, Nothing, 200, Served, 200),
+            (TelnyxCallControl, Nothing, 202, Served, 200),
+            (TelnyxCallControl, Nothing, 302, failed, 502),
+            (TelnyxCallControl, Nothing, 503, failed, 503),
+            (Vapi, Assistant, 200, Failed(Cause::Document), 200),
+            (Vapi, Assistant, 201, failed, 201),
+            (Vapi, Nothing, 204, Served, 204),
+            (Twilio, Document, 201, Served, 201),
+            (Twilio, Document, 302, Served, 302),
+            (Twilio, Document, 404, failed, 404),
+            (Twilio, Nothing, 204, Served, 204),
         ] {
-            let verdict = verdict(protocol, kind);
+            let verdict = verdict(protocol, asks);
             let status = StatusCode::from_u16(status).unwrap();
             let sentence = verdict.on(status, &HeaderMap::new(), Some(b"<Response/>"));
-            assert_eq!(sentence.outcome, outcome, "{protocol:?} {kind:?} {status}");
+            assert_eq!(sentence.outcome, outcome, "{protocol:?} {asks:?} {status}");
             assert_eq!(verdict.status_for_provider(status), passed_on);
         }
     }
 
     #[test]
-    fn too_long_a_document_fails_a_voice_webhook_and_no_event() {
-        for (kind, outcome) in [
-            (Kind::Voice, Outcome::Failed(Cause::Document)),
-            (Kind::Event, Outcome::Served),
+    fn too_long_a_document_fails_and_nothing_else_does() {
+        for (asks, outcome) in [
+            (Asks::Document, Outcome::Failed(Cause::Document)),
+            (Asks::Tools, Outcome::Served),
+            (Asks::Nothing, Outcome::Served),
         ] {
             let sentence =
-                verdict(Protocol::Twilio, kind).on(StatusCode::OK, &HeaderMap::new(), None);
-            assert_eq!(sentence.outcome, outcome, "{kind:?}");
+                verdict(Protocol::Twilio, asks).on(StatusCode::OK, &HeaderMap::new(), None);
+            assert_eq!(sentence.outcome, outcome, "{asks:?}");
         }
     }
 
     #[test]
     fn a_habit_of_legacy_is_noted_but_not_held_against_anybody() {
-        let mut verdict = verdict(Protocol::Twilio, Kind::Voice);
+        let mut verdict = verdict(Protocol::Twilio, Asks::Document);
         verdict.habits = FlawSet::NONE.with(Flaw::TooLarge);
         let sentence = verdict.on(StatusCode::OK, &HeaderMap::new(), None);
         assert_eq!(sentence.outcome, Outcome::Served);

@@ -39,6 +39,7 @@ use tokio::io::AsyncReadExt;
 use crate::clock;
 use crate::measure::{Cause, Fault};
 use crate::model::Backend;
+use crate::protocol::signature::TwilioToken;
 use crate::proxy::body::Reply;
 use crate::proxy::head::{Outgoing, Upgrade};
 use crate::proxy::peer::Peer;
@@ -84,6 +85,8 @@ pub(super) struct Handshake {
     pub(super) target: String,
     /// Who sent it.
     pub(super) peer: Peer,
+    /// Signs it anew for the backend's own URL.
+    pub(super) resign: Option<TwilioToken>,
     /// A backend must answer it in this time.
     pub(super) timeout: Duration,
 }
@@ -352,7 +355,7 @@ impl Handshake {
         let worker = &self.worker;
         let upstream = &self.settings.backends[backend];
         let mut message = Vec::with_capacity(1024);
-        Outgoing {
+        let outgoing = Outgoing {
             head: &self.head,
             target: &self.target,
             body: 0,
@@ -362,8 +365,9 @@ impl Handshake {
             public: self.settings.public.as_ref(),
             upstream,
             lots: [worker.lot(), worker.lot(), worker.lot()],
-        }
-        .write(&mut message);
+        };
+        let signature = (self.resign.as_ref()).map(|token| outgoing.signed_by(token, b""));
+        outgoing.write(signature.as_ref(), &mut message);
         let accept = upgrade::accept(&self.head);
         upgrade::ask(worker, (backend, upstream), &message, &accept).await
     }

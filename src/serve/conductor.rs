@@ -38,6 +38,8 @@ pub(super) struct Parts {
     pub(super) pins: PinWriter,
     pub(super) status: Arc<ArcSwap<Status>>,
     pub(super) config: Config,
+    /// This installation's secret.
+    pub(super) seed: u64,
     /// Every route's path since the start, by its number.
     pub(super) paths: Vec<String>,
     pub(super) signals: super::Signals,

@@ -75,7 +75,11 @@ fn take(conductor: &mut Conductor, mut fresh: Config, settings: crate::engine::S
     );
     // Routes and backends first: a split that names a new tenant finds its route.
     let edge = Arc::new(super::edge(&fresh));
-    conductor.route(|routing| routing.settings = edge);
+    let tokens = Arc::new(super::tokens(&fresh, conductor.parts.seed));
+    conductor.route(|routing| {
+        routing.settings = edge;
+        routing.tokens = tokens;
+    });
     conductor.carry_out(effects);
     conductor.parts.config = fresh;
 }

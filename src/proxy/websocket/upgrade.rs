@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 
+use crate::document;
 use crate::model::Backend;
 use crate::proxy::answer::{Head, Malformed};
 use crate::proxy::pool::Link;
@@ -80,12 +81,12 @@ pub(super) async fn ask(
 ) -> Result<Said, Failure> {
     let connected = worker.pools[backend].connect(to).await;
     let mut link = connected.map_err(Failure::connect)?;
-    upstream::send(&mut link, message).await?;
+    upstream::send(&mut link, message, &[]).await?;
     upstream::wait(&link).await?;
     let mut input = vec![0; upstream::INPUT];
     let (head, rest) = upstream::receive_head(&mut link, &mut input, &Method::GET, true).await?;
     if head.status != StatusCode::SWITCHING_PROTOCOLS {
-        let answer = upstream::body(&mut link, &mut input, head, rest).await?;
+        let answer = upstream::body(&mut link, &mut input, head, rest, document::MAX_BYTES).await?;
         return Ok(Said::No(answer));
     }
     if only(&head.headers, &header::SEC_WEBSOCKET_ACCEPT) != Some(accept) {

@@ -1,0 +1,178 @@
+//! From a placed webhook to a backend's answer.
+//!
+//! The latch is looked at once more just before the first byte of a new call leaves.
+
+use std::rc::Rc;
+
+use crate::clock;
+use crate::measure::Observation;
+use crate::model::{Backend, Tick};
+use crate::protocol::signature::TwilioToken;
+use crate::proxy::account::Account;
+use crate::proxy::head::Outgoing;
+use crate::proxy::pool::{Link, Pool};
+use crate::proxy::settings::{Settings, Upstream};
+use crate::proxy::upstream::{self, Answer, Failure};
+use crate::proxy::wire::Conn;
+use crate::proxy::worker::{Scratch, Worker};
+use crate::split::{Because, Placement, Subject};
+use crate::table::Seat;
+
+/// A body up to this size goes out in one write with its head; a longer one is not
+/// copied.
+const TOGETHER: usize = 16 * 1024;
+
+/// Everything forwarding needs that does not change on the way.
+#[derive(Debug)]
+pub(super) struct Errand<'a> {
+    pub(super) worker: &'a Rc<Worker>,
+    pub(super) conn: &'a Rc<Conn>,
+    pub(super) settings: &'a Settings,
+    pub(super) outgoing: Outgoing<'a>,
+    pub(super) body: &'a [u8],
+    pub(super) subject: Option<&'a Subject<'a>>,
+    /// Signs it anew for the backend's own URL.
+    pub(super) resign: Option<&'a TwilioToken>,
+    /// The longest answer that is taken whole, to be judged; a longer one passes by.
+    pub(super) whole_max: usize,
+}
+
+/// What came back, and from where.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    pub(super) answer: Answer,
+    pub(super) link: Link,
+    pub(super) backend: Backend,
+    pub(super) at: Tick,
+}
+
+/// Sends the request to the backend of its seat and reads the answer.
+///
+/// It is written a second time only if no byte of it went out the first time.
+pub(super) async fn forward(
+    errand: &Errand<'_>,
+    mut seat: Seat,
+    ready: Tick,
+    account: &mut Account,
+) -> Result<Delivery, Failure> {
+    let Errand {
+        worker, settings, ..
+    } = errand;
+    // Until its table entry says that the call has started.
+    let mut unstarted = errand.subject.filter(|_| seat.starting);
+    let mut used_ones = true;
+    loop {
+        let backend = seat.placement.backend;
+        let to = &settings.backends[backend];
+        let pool = &worker.pools[backend];
+        let waiting = if used_ones {
+            pool.take(to, ready)
+        } else {
+            None
+        };
+        let mut link = match waiting {
+            Some(link) => link,
+            None => connect(worker, pool, to, backend).await?,
+        };
+        // Before the byte leaves: a reversal may have come while we waited for the
+        // body or a connection.
+        let now = worker.shared.routing.load();
+        if let Some(subject) = unstarted.take() {
+            let table = &worker.shared.table;
+            table.start(&mut seat, subject, &now.split, clock::tick());
+            if seat.placement.backend != backend {
+                pool.give_back(to, link, clock::tick());
+                continue;
+            }
+        }
+        let after_latch = seat.starting && now.split.latched && is_new_on_new(seat.placement);
+        if after_latch {
+            // It came while we waited for this connection, when the table had said its
+            // word already. Nothing was sent yet, so the table says it once more.
+            worker.shared.table.unstart(&seat);
+            unstarted = errand.subject;
+            pool.give_back(to, link, clock::tick());
+            continue;
+        }
+        if seat.key.is_none() && now.split.latched && is_placed_anew(seat.placement) {
+            // No call remembers it, so nothing but this keeps it from new.
+            seat.placement = Placement::legacy(Because::Latched);
+            pool.give_back(to, link, clock::tick());
+            continue;
+        }
+        drop(now);
+        account.sent(seat, seat.starting, after_latch);
+        let mut scratch = worker.scratch();
+        write_message(&mut scratch, errand, to);
+        let sent = upstream::send(&mut link, &scratch.message, apart(errand.body)).await?;
+        // While the backend thinks, this request holds no buffer.
+        worker.keep(scratch);
+        if !sent {
+            used_ones = false;
+            continue;
+        }
+        upstream::wait(&link).await?;
+        let mut scratch = worker.scratch();
+        let method = &errand.outgoing.head.method;
+        let answer =
+            upstream::receive(&mut link, &mut scratch.input, method, errand.whole_max).await?;
+        worker.keep(scratch);
+        return Ok(Delivery {
+            answer,
+            link,
+            backend,
+            at: clock::tick(),
+        });
+    }
+}
+
+/// Would this be a new call on new? Legs of a call that is there already, and
+/// calls that new began itself, are not.
+fn is_new_on_new(placement: Placement) -> bool {
+    placement.backend == Backend::New
+        && !matches!(placement.because, Because::Inherited | Because::Claimed)
+}
+
+/// Was it the split that chose, just now?
+fn is_placed_anew(placement: Placement) -> bool {
+    placement.backend == Backend::New
+        && matches!(
+            placement.because,
+            Because::Hashed | Because::Enabled | Because::Token
+        )
+}
+
+/// Opens a connection, and tells how long the network took over it.
+async fn connect(
+    worker: &Worker,
+    pool: &Pool,
+    to: &Upstream,
+    backend: Backend,
+) -> Result<Link, Failure> {
+    let begun = clock::tick();
+    let link = pool.connect(to).await.map_err(Failure::connect)?;
+    let took = clock::tick().since(begun).as_micros();
+    worker.note(Observation::Connected {
+        backend,
+        took_us: u32::try_from(took).unwrap_or(u32::MAX),
+    });
+    Ok(link)
+}
+
+fn write_message(scratch: &mut Scratch, errand: &Errand<'_>, to: &Upstream) {
+    scratch.message.clear();
+    let outgoing = Outgoing {
+        upstream: to,
+        ..errand.outgoing
+    };
+    let signature = errand.resign.map(|by| outgoing.signed_by(by, errand.body));
+    outgoing.write(signature.as_ref(), &mut scratch.message);
+    if apart(errand.body).is_empty() {
+        scratch.message.extend_from_slice(errand.body);
+    }
+}
+
+/// What of a body does not go out together with its head.
+fn apart(body: &[u8]) -> &[u8] {
+    if body.len() > TOGETHER { body } else { &[] }
+}

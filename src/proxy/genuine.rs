@@ -1,0 +1,84 @@
+//! Is a webhook genuine? Looked at before anything is remembered of it.
+
+use http::StatusCode;
+use http::header;
+use http::request::Parts;
+
+use crate::clock;
+use crate::measure::{Checked, Found, Observation};
+use crate::protocol::signature::Signed;
+use crate::proxy::head::text;
+use crate::proxy::settings::{PublicUrl, Route};
+use crate::proxy::strict::Refusal;
+use crate::proxy::worker::Worker;
+
+/// What is known of a webhook's origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Genuine {
+    /// It is evidence: it may pin a call and count in windows.
+    pub(super) counts: bool,
+    /// The provider signed it.
+    pub(super) verified: bool,
+}
+
+/// Looks at the signature, as the route wants it. `target` is as received.
+///
+/// # Errors
+///
+/// The route takes no such webhook: 403, and nothing of it is remembered.
+pub(super) fn check(
+    worker: &Worker,
+    route: &Route,
+    public: Option<&PublicUrl>,
+    head: &Parts,
+    target: &str,
+    body: &[u8],
+) -> Result<Genuine, Refusal> {
+    let Some(verify) = &route.verify else {
+        return Ok(Genuine {
+            counts: true,
+            verified: false,
+        });
+    };
+    let received = || text(&head.headers, header::HOST).unwrap_or_default();
+    let signed = Signed {
+        method: head.method.as_str(),
+        scheme: public.map_or("http", |public| &public.scheme),
+        authority: public.map_or_else(received, |public| &public.authority),
+        target,
+        headers: &head.headers,
+        body,
+    };
+    let (now, trust) = (clock::tick(), &worker.shared.trust);
+    let finding = verify.verifier.verify(&signed, clock::wall());
+    let found = match finding.once {
+        Some(once) if finding.found == Found::Verified && trust.seen(once, now) => Found::Replayed,
+        _ => finding.found,
+    };
+    let ruling = verify.mode.rule(found, trust.has_verified(route.number));
+    if found == Found::Verified {
+        trust.verified(route.number);
+    }
+    worker.note(Observation::Checked(Checked {
+        at: now,
+        route: route.number,
+        found,
+        refused: ruling.refuse,
+    }));
+    if ruling.refuse {
+        tracing::debug!(
+            route = route.path,
+            found = found.name(),
+            why = finding.why,
+            "A webhook was refused."
+        );
+        return Err(Refusal::polite(
+            StatusCode::FORBIDDEN,
+            "the signature is missing or wrong\n",
+        ));
+    }
+    Ok(Genuine {
+        counts: ruling.counts,
+        verified: found == Found::Verified,
+    })
+}
