@@ -208,6 +208,15 @@ impl Call {
         }
     }
 
+    /// Is this the caller's first choice from a menu? True once in a call, and never in
+    /// a leg, where somebody else presses the keys.
+    pub fn chooses(&mut self, facts: Facts) -> bool {
+        let is_past = self.flags.has(Flags::CHOSE) || self.flags.has(Flags::LEG);
+        let first = facts.choice.is_some() && !is_past;
+        self.flags = self.flags.with_if(Flags::CHOSE, first);
+        first
+    }
+
     /// A leg of it was connected to somebody.
     pub fn connected(&mut self) {
         self.flags = self.flags.with(Flags::SERVED);

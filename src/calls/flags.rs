@@ -31,10 +31,13 @@ impl Flags {
     /// It has many legs, and the one it began with is known.
     pub const ROOTED: Self = Self(1 << 11);
 
+    /// The caller has chosen from a menu.
+    pub const CHOSE: Self = Self(1 << 12);
+
     /// Nothing is known.
     pub const NONE: Self = Self(0);
 
-    const KNOWN: u16 = (1 << 12) - 1;
+    const KNOWN: u16 = (1 << 13) - 1;
 
     /// The set with these in it.
     #[must_use]

@@ -186,6 +186,21 @@ fn an_orphan_placed_anew_is_still_an_orphan() {
 }
 
 #[test]
+fn only_the_callers_first_choice_is_one() {
+    let pressed = Facts {
+        choice: Some(b'3'),
+        ..Facts::default()
+    };
+    let mut call = call(EventKind::Start);
+    assert!(!call.chooses(Facts::default()), "nothing was pressed");
+    assert!(call.chooses(pressed));
+    assert!(!call.chooses(pressed), "a menu further down");
+    let flags = Flags::NONE.with(Flags::LEG);
+    let mut leg = Call::placed(Placement::legacy(Because::Inherited), flags, 1, NOW);
+    assert!(!leg.chooses(pressed), "an agent accepts a call");
+}
+
+#[test]
 fn a_looping_caller_is_one_voice_a_minute() {
     let mut call = call(EventKind::Start);
     let mut voices = 0;

@@ -148,7 +148,9 @@ async fn answer(
         route: route.number,
         kind: kind(event.as_ref()),
         speech: event.as_ref().and_then(|event| event.facts.speech),
-        choice: event.as_ref().and_then(|event| event.facts.choice),
+        choice: (event.as_ref())
+            .filter(|_| seat.chose)
+            .and_then(|event| event.facts.choice),
         counts,
         reaches_served: route.served.iter().any(|served| is_under(path, served)),
         arrived,

@@ -34,12 +34,16 @@ impl Table {
             }
             let parent = self.parent(event);
             let first = calls::first(event, subject, hints, split, parent.as_ref(), now);
-            let Some(call) = first.call else {
+            let Some(mut call) = first.call else {
                 return Seat::passing(first.placement, split.generation);
             };
+            let chose = call.chooses(event.facts);
             if self.enter(key, Entry::Call(call)) {
                 self.enter_others(key, call.flags().has(Flags::ROOTED), event, now);
-                break Seat::first(key, &call, waits(event.kind));
+                break Seat {
+                    chose,
+                    ..Seat::first(key, &call, waits(event.kind))
+                };
             }
             // Another worker pinned it since we looked; now it is known.
         };
@@ -161,7 +165,9 @@ impl Table {
         let (seat, roots) = self.update(key, now, |key, call| {
             call.step(event.facts, subject, now);
             let roots = tells_legs && call.root();
-            (Seat::known(key, call, waits(event.kind)), roots)
+            let chose = call.chooses(event.facts);
+            let seat = Seat::known(key, call, waits(event.kind));
+            (Seat { chose, ..seat }, roots)
         })?;
         if let Some(of) = seat.key {
             self.enter_others(of, roots, event, now);

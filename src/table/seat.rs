@@ -18,6 +18,8 @@ pub struct Seat {
     /// This would be the first voice webhook of the call that leaves for a
     /// backend: pass the seat to [`super::Table::start`] just before it does.
     pub starting: bool,
+    /// The caller's first choice from a menu came with this webhook.
+    pub chose: bool,
     /// Routing generation under which the call was placed.
     pub generation: u64,
     /// When the call began, as far as the clock reaches back: what a token made for it
@@ -36,6 +38,7 @@ impl Seat {
             placement,
             begins: false,
             starting: false,
+            chose: false,
             generation,
             began: None,
             flags: Flags::NONE,
@@ -54,6 +57,7 @@ impl Seat {
             // What a token placed had begun before, elsewhere or before a restart.
             begins: !call.flags().has(Flags::LEG) && call.because() != Because::Token,
             starting: waits && !call.flags().has(Flags::STARTED),
+            chose: false,
             generation: call.generation(),
             began: call.began().tick(),
             flags: call.flags(),

@@ -74,11 +74,11 @@ pub(super) fn facts(event: &Event<'_>) -> Facts {
         "call.bridged" | "call.refer.completed" => facts.connected = true,
         "call.dequeued" => facts.connected = payload.reason.is("bridged"),
         // An entry that timed out or was cut short is the beginning of something
-        // else, and no choice.
+        // else, and no choice; and so may be a single key that was pressed, for
+        // each key of a longer entry is told as it comes.
         "call.gather.ended" if matches!(payload.status.get(), "valid" | "") => {
             facts.choice = choice(payload.digits.get());
         }
-        "call.dtmf.received" => facts.choice = choice(payload.digit.get()),
         "call.ai_gather.ended" => {
             facts.speech = match payload.status.get() {
                 "valid" => Some(true),

@@ -48,7 +48,6 @@ pub(super) struct Payload<'a> {
     pub(super) status: Text<'a>,
     pub(super) reason: Text<'a>,
     pub(super) digits: Text<'a>,
-    pub(super) digit: Text<'a>,
     pub(super) transcription_data: Object<Transcription<'a>>,
 }
 

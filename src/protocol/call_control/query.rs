@@ -86,7 +86,6 @@ fn slot<'e, 'a>(event: &'e mut Event<'a>, name: &str) -> Option<&'e mut Text<'a>
         "status" => &mut payload.status,
         "reason" => &mut payload.reason,
         "digits" => &mut payload.digits,
-        "digit" => &mut payload.digit,
         "is_final" => &mut transcription.is_final,
         "transcript" => &mut transcription.transcript,
         "transcription_track" => &mut transcription.transcription_track,
