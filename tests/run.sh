@@ -57,6 +57,13 @@ python3 tests/crash.py $long
 step "a real Prometheus scrapes it"
 if have prometheus; then tests/prometheus.sh; else leave "the Prometheus scrape: prometheus is not installed"; fi
 
+step "fuzzing"
+if cargo +nightly --version >/dev/null 2>&1; then
+  tests/fuzz.sh $long
+else
+  leave "fuzzing: it needs a nightly toolchain (rustup toolchain install nightly)"
+fi
+
 step "hostile framing"
 cases=${HOSTILE_CASES:-../shared/smuggling}
 if [ -f "$cases/cases.jsonl" ]; then
