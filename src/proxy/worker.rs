@@ -42,7 +42,7 @@ use crate::proxy::{Shared, listener, request, websocket};
 /// A request head may be this long; more is 431.
 const HEAD_MAX: usize = 32 * 1024;
 /// What is read ahead of one connection, at most.
-const READ_AHEAD: usize = 64 * 1024;
+const READ_AHEAD: usize = HEAD_MAX + 1024;
 /// After an accept that failed for want of descriptors or memory, we wait this
 /// long: connections must end before another can begin, and spinning helps nobody.
 const BREATH: Duration = Duration::from_millis(50);
