@@ -5,6 +5,7 @@ temporary directory, and nothing leaves this machine.
 """
 
 import atexit
+import collections
 import contextlib
 import http.client
 import http.server
@@ -41,28 +42,36 @@ def free_port():
         return probe.getsockname()[1]
 
 
-class Backend:
-    """Answers every webhook with a sound document, or with 500 while `failing`."""
+# What a backend received, to the byte.
+Request = collections.namedtuple("Request", "method target headers body")
 
-    def __init__(self, name):
+
+class Backend:
+    """Answers every webhook with a sound document, or with 500 while `failing`.
+
+    `answer`, if given, takes a `Request` and returns status, content type and body.
+    """
+
+    def __init__(self, name, answer=None):
         self.name, self.failing, self.hits, self.calls = name, False, 0, {}
-        lab = self
+        lab, answer = self, answer or self.menu
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            # Head and body in one packet.
+            wbufsize = -1
 
             def do_POST(self):
-                body = self.rfile.read(int(self.headers.get("content-length") or 0)).decode()
-                call = urllib.parse.parse_qs(body).get("CallSid", [""])[0]
+                body = self.rfile.read(int(self.headers.get("content-length") or 0))
                 lab.hits += 1
-                lab.calls.setdefault(call, time.monotonic())
-                status, answer = (500, b"broken") if lab.failing else (200, SOUND)
+                status, kind, document = answer(Request(self.command, self.path, self.headers, body))
                 self.send_response(status)
-                self.send_header("Content-Type", "application/xml")
+                self.send_header("Content-Type", kind)
                 self.send_header("X-Backend", lab.name)
-                self.send_header("Content-Length", str(len(answer)))
+                if status != 204:
+                    self.send_header("Content-Length", str(len(document)))
                 self.end_headers()
-                self.wfile.write(answer)
+                self.wfile.write(document)
 
             do_GET = do_POST
 
@@ -77,19 +86,32 @@ class Backend:
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
+    def menu(self, request):
+        call = urllib.parse.parse_qs(request.body.decode()).get("CallSid", [""])[0]
+        self.calls.setdefault(call, time.monotonic())
+        return (500, "application/xml", b"broken") if self.failing else (200, "application/xml", SOUND)
+
 
 class Lab:
-    """Two backends, a state directory and a proxy that can be killed and restarted."""
+    """Two backends, a state directory and a proxy that can be killed and restarted.
 
-    def __init__(self, rules=None, state=None, percentage=50, extra=""):
+    `answers` makes a backend's `answer` from its name; `config`, given the lab,
+    writes the whole configuration in place of ours.
+    """
+
+    def __init__(self, rules=None, state=None, percentage=50, extra="", answers=None, config=None):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="switchback-lab-"))
         self.state = pathlib.Path(state) if state else self.dir / "state"
-        self.legacy, self.new = Backend("legacy"), Backend("new")
+        answers = answers or {}
+        self.legacy, self.new = (Backend(name, answers.get(name)) for name in ("legacy", "new"))
         self.port, self.admin_port = free_port(), free_port()
         self.process, self.number = None, 0
         atexit.register(self.leave)
         self.log = open(self.dir / "log", "ab")
         self.config = self.dir / "switchback.toml"
+        if config:
+            self.config.write_text(config(self))
+            return
         rules = rules or '[[reversal]]\nname = "errors"\nmeasure = "error_rate"\nabove = "10%"\nover = "10s"\naction = "reverse"\n'
         self.config.write_text(f"""
 [listen]

@@ -24,6 +24,7 @@ have nginx || debian+=(nginx-light)
 have prometheus || debian+=(prometheus)
 have strace || debian+=(strace)
 have curl || debian+=(curl)
+have openssl || debian+=(openssl)
 have python3 || debian+=(python3 python3-pip)
 if [ ${#debian[@]} -gt 0 ]; then
   if [ "$(id -u)" = 0 ] && have apt-get; then
@@ -50,6 +51,9 @@ cargo build --release --locked --bins --examples
 
 step "the demo tells its story"
 cargo run --release --locked -q -- demo --fault errors --listen 127.0.0.1:0
+
+step "whole calls of every provider"
+python3 tests/journeys.py --brief
 
 step "crashes and full disks"
 python3 tests/crash.py $long

@@ -1,0 +1,1 @@
+"""Whole calls of each provider, as `tests/journeys.py` replays them."""
