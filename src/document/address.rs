@@ -25,6 +25,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use memchr::memmem::Finder;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use self::url::{Absolute, Shape};
 use crate::split::token;
@@ -36,6 +37,7 @@ pub struct Addresses {
     names: Vec<Site>,
     routes: Vec<String>,
     slashes: Slashes,
+    mark: u64,
 }
 
 /// Which of the URLs that may take a token are meant.
@@ -73,7 +75,14 @@ impl Addresses {
                 .collect(),
             routes: routes.to_vec(),
             slashes: Slashes::default(),
+            mark: mark(public, names, routes),
         }
+    }
+
+    /// Equal for equal addresses, and for hardly any others: documents are known again
+    /// under the addresses they were read with.
+    pub const fn mark(&self) -> u64 {
+        self.mark
     }
 
     /// A URL as the provider is to see it; None: as it stands. `token` is added to
@@ -338,6 +347,13 @@ impl PartialEq for Slashes {
 }
 
 impl Eq for Slashes {}
+
+fn mark(public: &str, names: &[String], routes: &[String]) -> u64 {
+    let texts = names.iter().chain(routes).map(String::as_str);
+    std::iter::once(public)
+        .chain(texts)
+        .fold(0, |mark, text| xxh3_64_with_seed(text.as_bytes(), mark))
+}
 
 #[cfg(test)]
 mod tests;

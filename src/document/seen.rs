@@ -5,6 +5,8 @@
 
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
+use super::address::Addresses;
+use super::rewrite::rewrite;
 use super::{Judgement, judge};
 use crate::model::Protocol;
 
@@ -16,7 +18,16 @@ const PLACES: usize = 256;
 #[derive(Debug)]
 pub struct Seen {
     seed: u64,
-    places: Vec<Option<(u128, Judgement)>>,
+    places: Vec<Option<(u128, Reading)>>,
+}
+
+/// What reading a document told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// What it is worth and does.
+    pub judgement: Judgement,
+    /// A URL in it names a backend, and would lead the provider past us.
+    pub leads_away: bool,
 }
 
 impl Seen {
@@ -29,26 +40,31 @@ impl Seen {
         }
     }
 
-    /// As [`judge`], from memory where these very bytes were judged before under the
-    /// same protocol and content type.
-    pub fn judge(
+    /// As [`judge`] and [`rewrite`], from memory where these very bytes were read before
+    /// under the same protocol, content type and addresses.
+    pub fn read(
         &mut self,
         protocol: Protocol,
         content_type: Option<&str>,
+        addresses: Option<&Addresses>,
         body: &[u8],
-    ) -> Judgement {
+    ) -> Reading {
         let kind = content_type.map_or(0, |text| hash(text.as_bytes(), self.seed) as u64);
-        let seed = self.seed ^ kind ^ protocol as u64;
+        let names = addresses.map_or(0, Addresses::mark);
+        let seed = self.seed ^ kind ^ names ^ protocol as u64;
         let hash = hash(body, seed);
         let place = self.places.get_mut(hash as usize % PLACES);
         match place {
-            Some(Some((known, judgement))) if *known == hash => *judgement,
+            Some(Some((known, reading))) if *known == hash => *reading,
             place => {
-                let judgement = judge(protocol, content_type, body);
+                let reading = Reading {
+                    judgement: judge(protocol, content_type, body),
+                    leads_away: addresses.is_some_and(|it| rewrite(body, it, None).is_some()),
+                };
                 if let Some(place) = place {
-                    *place = Some((hash, judgement));
+                    *place = Some((hash, reading));
                 }
-                judgement
+                reading
             }
         }
     }
@@ -75,7 +91,8 @@ mod tests {
             (b"", Some(Flaw::Empty)),
         ] {
             for _ in 0..2 {
-                let found = seen.judge(Protocol::TelnyxTexml, Some("text/xml"), body);
+                let found = seen.read(Protocol::TelnyxTexml, Some("text/xml"), None, body);
+                let found = found.judgement;
                 assert_eq!(found, judge(Protocol::TelnyxTexml, Some("text/xml"), body));
                 assert_eq!(found.flaw, flaw);
             }
@@ -93,7 +110,7 @@ mod tests {
             (Protocol::Twilio, None),
         ] {
             assert_eq!(
-                seen.judge(protocol, content_type, body),
+                seen.read(protocol, content_type, None, body).judgement,
                 judge(protocol, content_type, body),
                 "{protocol:?} {content_type:?}"
             );
@@ -107,10 +124,30 @@ mod tests {
             for body in bodies.iter().chain(&bodies) {
                 let body = body.as_bytes();
                 prop_assert_eq!(
-                    seen.judge(Protocol::Twilio, Some("text/xml"), body),
+                    seen.read(Protocol::Twilio, Some("text/xml"), None, body).judgement,
                     judge(Protocol::Twilio, Some("text/xml"), body)
                 );
             }
+        }
+    }
+
+    #[test]
+    fn whose_urls_lead_away_depends_on_who_is_a_backend() {
+        let body = b"<Response><Redirect>http://ivr.example.com/ivr/a</Redirect></Response>";
+        let addresses = |name: &str| {
+            let names = [format!("http://{name}")];
+            Addresses::new("https://voice.example.com", &names, &["/ivr".to_owned()])
+        };
+        let (ours, others) = (addresses("ivr.example.com"), addresses("sip.example.com"));
+        let mut seen = Seen::new(7);
+        for (addresses, leads_away) in [
+            (Some(&ours), true),
+            (Some(&others), false),
+            (None, false),
+            (Some(&ours), true),
+        ] {
+            let read = seen.read(Protocol::Twilio, None, addresses, body);
+            assert_eq!(read.leads_away, leads_away, "{addresses:?}");
         }
     }
 }

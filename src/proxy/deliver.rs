@@ -1,7 +1,7 @@
 //! From a backend's answer to the provider: judged, led home, passed on.
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode};
+use http::Response;
 
 use crate::clock;
 use crate::document::{rewrite, vapi_reply};
@@ -42,7 +42,13 @@ pub(super) fn deliver(
             }
             let sentence = verdict.on(head.status, &head.headers, Some(&bytes));
             sentence.pass(&mut account, at);
-            let led_home = lead_home(errand, verdict, head.status, &head.headers, &bytes, token);
+            let stays = !sentence.leads_away && token.is_none()
+                || !verdict.is_read(head.status, &head.headers);
+            let led_home = if stays {
+                None
+            } else {
+                lead_home(verdict, &bytes, token)
+            };
             Reply::Whole(led_home.unwrap_or(bytes))
         }
         Body::Long(first, decoder) => Reply::Long(Box::new(Long {
@@ -70,18 +76,8 @@ pub(super) fn deliver(
 }
 
 /// The answer with its URLs leading back to us; None: it passes as it is.
-fn lead_home(
-    errand: &Errand<'_>,
-    verdict: &Verdict<'_>,
-    status: StatusCode,
-    headers: &HeaderMap,
-    body: &[u8],
-    token: Option<&str>,
-) -> Option<Bytes> {
-    let addresses = errand.settings.addresses.as_deref()?;
-    if !verdict.is_read(status, headers) {
-        return None;
-    }
+fn lead_home(verdict: &Verdict<'_>, body: &[u8], token: Option<&str>) -> Option<Bytes> {
+    let addresses = verdict.addresses?;
     let rewritten = match verdict.asks {
         Asks::Document => rewrite::rewrite(body, addresses, token),
         asks => vapi_reply::rewrite(asks, body, addresses, token),

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
+use memchr::memchr;
 
 use crate::calls::Hints;
 use crate::clock;
@@ -75,7 +76,7 @@ async fn answer(
     let routing = worker.shared.routing.load_full();
     let settings = &*routing.settings;
     let received = strict::check(head, settings.limits.body)?;
-    let path = received.split('?').next().unwrap_or_default();
+    let (path, _) = split(received);
     let route = find_route(&settings.routes, path)?;
     let peer = Peer::new(conn.peer, &settings.trusted_proxies);
     if !peer.admitted(&route.sources, &head.headers, &settings.trusted_proxies) {
@@ -95,7 +96,7 @@ async fn answer(
     // Our own token is for us alone; the signature was over it, the backend's part is not.
     let stripped = token::strip(received);
     let target = stripped.as_ref().map_or(received, |(target, _)| target);
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let (path, query) = split(target);
 
     let arrived = conn.arrived.get();
     let said = protocol::Head {
@@ -195,6 +196,7 @@ async fn answer(
                 request: &body,
                 habits: routing.habits,
                 method: &head.method,
+                addresses: settings.addresses.as_deref(),
                 seen: &worker.seen,
             };
             let token = (route.affinity == Affinity::Url && counts).then(|| {
@@ -254,6 +256,13 @@ fn place(
         worker.note(Observation::Ended(ended));
     }
     seat
+}
+
+/// Path and query of a target.
+fn split(target: &str) -> (&str, &str) {
+    let at = memchr(b'?', target.as_bytes()).unwrap_or(target.len());
+    let (path, query) = target.split_at(at);
+    (path, query.get(1..).unwrap_or_default())
 }
 
 /// The backend that started the call itself, by the mark it left in the URL.

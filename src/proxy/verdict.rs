@@ -4,7 +4,8 @@ use std::cell::RefCell;
 
 use http::{HeaderMap, Method, StatusCode, header};
 
-use crate::document::seen::Seen;
+use crate::document::address::Addresses;
+use crate::document::seen::{Reading, Seen};
 use crate::document::{Flaw, FlawSet, Judgement, vapi_reply};
 use crate::measure::{Cause, Outcome};
 use crate::model::{Protocol, Tick};
@@ -24,7 +25,9 @@ pub(super) struct Verdict<'a> {
     pub(super) request: &'a [u8],
     pub(super) habits: FlawSet,
     pub(super) method: &'a Method,
-    /// Documents judged before.
+    /// Which URLs lead back to us.
+    pub(super) addresses: Option<&'a Addresses>,
+    /// Documents read before.
     pub(super) seen: &'a RefCell<Seen>,
 }
 
@@ -33,6 +36,8 @@ pub(super) struct Verdict<'a> {
 pub(super) struct Sentence {
     outcome: Outcome,
     judgement: Judgement,
+    /// It may hold URLs that name a backend.
+    pub(super) leads_away: bool,
 }
 
 impl Sentence {
@@ -50,10 +55,13 @@ impl Verdict<'_> {
         headers: &HeaderMap,
         body: Option<&[u8]>,
     ) -> Sentence {
-        let judgement = if self.is_read(status, headers) {
-            self.judge(headers, body)
+        let Reading {
+            judgement,
+            leads_away,
+        } = if self.is_read(status, headers) {
+            self.read(headers, body)
         } else {
-            Judgement::default()
+            judged(Judgement::default())
         };
         let outcome = if !self.is_success(status) {
             Outcome::Failed(Cause::Status)
@@ -62,23 +70,32 @@ impl Verdict<'_> {
         } else {
             Outcome::Served
         };
-        Sentence { outcome, judgement }
+        Sentence {
+            outcome,
+            judgement,
+            leads_away,
+        }
     }
 
-    fn judge(&self, headers: &HeaderMap, body: Option<&[u8]>) -> Judgement {
+    fn read(&self, headers: &HeaderMap, body: Option<&[u8]>) -> Reading {
         match (self.asks, body) {
-            (Asks::Document, Some(body)) => self.seen.borrow_mut().judge(
+            (Asks::Document, Some(body)) => self.seen.borrow_mut().read(
                 self.protocol,
                 text(headers, header::CONTENT_TYPE),
+                self.addresses,
                 body,
             ),
-            (Asks::Document, None) => Judgement {
+            (Asks::Document, None) => judged(Judgement {
                 flaw: Some(Flaw::TooLarge),
                 ..Judgement::default()
+            }),
+            (asks, Some(body)) => Reading {
+                judgement: vapi_reply::judge(asks, self.request, body),
+                // Hardly two answers to Vapi are the same, so it is looked at anew.
+                leads_away: true,
             },
-            (asks, Some(body)) => vapi_reply::judge(asks, self.request, body),
             // No limit of Vapi's is known, so its length is not held against it.
-            (_, None) => Judgement::default(),
+            (_, None) => judged(Judgement::default()),
         }
     }
 
@@ -125,6 +142,13 @@ impl Verdict<'_> {
     }
 }
 
+const fn judged(judgement: Judgement) -> Reading {
+    Reading {
+        judgement,
+        leads_away: false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,6 +159,7 @@ mod tests {
             asks,
             recognized: true,
             request: b"",
+            addresses: None,
             habits: FlawSet::NONE,
             method: &Method::POST,
             seen: Box::leak(Box::new(RefCell::new(Seen::new(0)))),

@@ -15,6 +15,7 @@
 //! no other side, no other time. What a token may outweigh is written where calls
 //! are placed.
 
+use memchr::memmem;
 use std::fmt;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -121,6 +122,8 @@ impl fmt::Debug for TokenKey {
 /// too; the `?` goes only with the last parameter. So taking out what was put in
 /// gives back what was there.
 pub fn strip(target: &str) -> Option<(String, &str)> {
+    // Hardly a target carries one, so most are not taken apart.
+    memmem::find(target.as_bytes(), PARAM.as_bytes())?;
     let (path, query) = target.split_once('?')?;
     let token = query.split('&').find_map(value)?;
     let mut stripped = String::with_capacity(target.len());
