@@ -186,6 +186,13 @@ percentage = {percentage}
     def status(self):
         return json.loads(self.get("/api/v1/status")[1])
 
+    def counted(self, name, **labels):
+        """The sum of a metric's series that carry these labels."""
+        wanted = [f'{label}="{value}"' for label, value in labels.items()]
+        lines = self.get("/metrics")[1].decode().splitlines()
+        ours = [line for line in lines if line.split("{")[0].split(" ")[0] == name and all(label in line for label in wanted)]
+        return sum(float(line.rsplit(" ", 1)[1]) for line in ours)
+
     def order(self, path, **what):
         what.setdefault("reason", "a test")
         status, body, _ = self.request("POST", path, json.dumps(what), {"content-type": "application/json"})

@@ -26,6 +26,7 @@ have strace || debian+=(strace)
 have curl || debian+=(curl)
 have openssl || debian+=(openssl)
 have python3 || debian+=(python3 python3-pip)
+python3 -c 'import ensurepip' 2>/dev/null || debian+=(python3-venv)
 if [ ${#debian[@]} -gt 0 ]; then
   if [ "$(id -u)" = 0 ] && have apt-get; then
     apt-get update -qq
@@ -74,6 +75,16 @@ if [ -f "$cases/cases.jsonl" ]; then
   python3 tests/hostile.py "$cases" $long
 else
   leave "the public collection of hostile framing: set HOSTILE_CASES to its directory (tests/edge.rs has our own cases)"
+fi
+
+step "the providers' own libraries judge"
+# Their environment is made for this step and goes with it.
+libraries=$(mktemp -d)
+trap 'rm -rf "$libraries"' EXIT
+if python3 -m venv "$libraries" && "$libraries/bin/pip" install -q 'twilio>=9.13,<10' 'telnyx[webhooks]>=4,<5'; then
+  "$libraries/bin/python" tests/genuine.py $long
+else
+  leave "the providers' own libraries: pip could not install twilio and telnyx"
 fi
 
 step "load, with k6"

@@ -1,9 +1,9 @@
 //! Twilio: HMAC-SHA1 over the URL it was given and the fields of the form.
 //!
 //! Twilio is not of one mind about that URL: sometimes the port is in it, sometimes
-//! not, and its query may be escaped in another way than the one that arrives. Nor
-//! are its libraries about a field that comes twice. So what may have been signed is
-//! tried, the likeliest first; nearly always that is the one.
+//! not, and its query may be escaped in another way than the one that arrives. So
+//! what may have been signed is tried, the likeliest first; nearly always that is the
+//! one.
 //!
 //! Weak points that are Twilio's, not ours: the fields are written one behind the
 //! other with nothing between, so a sender that owns one genuine request can move a
@@ -31,8 +31,8 @@ const SIGNATURE: HeaderName = HeaderName::from_static("x-twilio-signature");
 const SETTINGS: HeaderName = HeaderName::from_static("x-twilio-webhooks-signature-settings");
 
 /// The most bytes hashed for one webhook before it is given up, the first try apart,
-/// which is always made. A webhook has 1,500 to hash, and there are 72 tries at the most
-/// (twelve URLs, three texts, two tokens); usually one is enough.
+/// which is always made. A webhook has 1,500 to hash, and there are 48 tries at the most
+/// (twelve URLs, two texts, two tokens); usually one is enough.
 const MAX_HASHED: usize = 1 << 20;
 
 /// The auth token, or two while it is changed.
@@ -77,7 +77,7 @@ impl TwilioToken {
         let algorithm = Algorithm::of(signed).unwrap_or(Algorithm::Sha1);
         let is_hashed = sent_hash(signed).is_some() && !is_form(signed);
         let text = match Fields::read(signed) {
-            Ok(fields) if !is_hashed => fields.text(Values::All),
+            Ok(fields) if !is_hashed => fields.text(),
             _ => Vec::new(),
         };
         let (scheme, _) = schemes(signed);
@@ -186,17 +186,13 @@ impl Algorithm {
     }
 }
 
-/// What may have been signed behind the URL, the likeliest first: at least one, at
-/// most three. A body that neither its fields nor its hash cover is nobody's.
+/// What may have been signed behind the URL, the likeliest first: one or two. A body that neither its fields nor its hash cover is nobody's.
 fn texts(signed: &Signed<'_>) -> Result<Vec<Vec<u8>>, Doubt> {
     const UNCOVERED: Doubt = Doubt::Rejected("its body is covered by no signature");
     let hash = sent_hash(signed).map(|sent| is_hash_of(&sent, signed.body));
     if is_form(signed) {
         let fields = Fields::read(signed)?;
-        let mut texts = vec![fields.text(Values::All)];
-        if fields.has_repeats() {
-            texts.push(fields.text(Values::First));
-        }
+        let mut texts = vec![fields.text()];
         if hash == Some(true) {
             texts.push(Vec::new());
         }
@@ -240,14 +236,6 @@ struct Fields {
     spans: Vec<[usize; 3]>,
 }
 
-#[derive(Clone, Copy)]
-enum Values {
-    /// Each different value of a name, sorted: as most libraries do.
-    All,
-    /// The first value of each name: as one library does.
-    First,
-}
-
 impl Fields {
     fn read(signed: &Signed<'_>) -> Result<Self, Doubt> {
         let mut fields = Self {
@@ -287,30 +275,20 @@ impl Fields {
         spans
     }
 
-    fn has_repeats(&self) -> bool {
-        let sorted = self.sorted();
-        sorted
-            .windows(2)
-            .any(|pair| matches!(pair, [one, other] if self.name(one) == self.name(other)))
-    }
-
-    /// Names and values one behind the other, by name.
-    fn text(&self, values: Values) -> Vec<u8> {
+    /// Names and values one behind the other, by name; of a name that comes more than
+    /// once each different value, sorted. Every field is covered: were only the first
+    /// of a name, whoever owns one genuine webhook could append the rest.
+    fn text(&self) -> Vec<u8> {
         let mut text = Vec::with_capacity(self.bytes.len());
         let mut spans = self.sorted();
         for same in spans.chunk_by_mut(|one, other| self.name(one) == self.name(other)) {
-            if let Values::All = values {
-                same.sort_by(|one, other| self.value(one).cmp(self.value(other)));
-            }
+            same.sort_by(|one, other| self.value(one).cmp(self.value(other)));
             let mut last = None;
             for span in same.iter() {
                 let value = self.value(span);
                 if last != Some(value) {
                     text.extend_from_slice(self.name(span));
                     text.extend_from_slice(value);
-                }
-                if let Values::First = values {
-                    break;
                 }
                 last = Some(value);
             }
