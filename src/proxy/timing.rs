@@ -1,14 +1,14 @@
 //! What a backend tells of its own time: `Server-Timing: db;dur=12.5`.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
-const SERVER_TIMING: &str = "server-timing";
+static SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// Time its data took, in microseconds: the sum of every metric named `db`. None if
 /// it tells none. `dur` counts milliseconds (W3C Server Timing).
 pub(super) fn data_us(headers: &HeaderMap) -> Option<u32> {
     let mut total = None;
-    for value in headers.get_all(SERVER_TIMING) {
+    for value in headers.get_all(&SERVER_TIMING) {
         let metrics = value.to_str().unwrap_or_default().split(',');
         for took in metrics.filter_map(data_ms) {
             total = Some(total.unwrap_or(0.0) + took);
@@ -55,7 +55,7 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             for value in values {
-                headers.append(SERVER_TIMING, HeaderValue::from_static(value));
+                headers.append(&SERVER_TIMING, HeaderValue::from_static(value));
             }
             assert_eq!(data_us(&headers), expected, "{values:?}");
         }

@@ -15,7 +15,7 @@
 //! no other side, no other time. What a token may outweigh is written where calls
 //! are placed.
 
-use memchr::memmem;
+use memchr::{memchr, memmem};
 use std::fmt;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -123,8 +123,9 @@ impl fmt::Debug for TokenKey {
 /// gives back what was there.
 pub fn strip(target: &str) -> Option<(String, &str)> {
     // Hardly a target carries one, so most are not taken apart.
-    memmem::find(target.as_bytes(), PARAM.as_bytes())?;
-    let (path, query) = target.split_once('?')?;
+    let (path, query) = target.split_at(memchr(b'?', target.as_bytes())?);
+    let query = query.get(1..)?;
+    memmem::find(query.as_bytes(), PARAM.as_bytes())?;
     let token = query.split('&').find_map(value)?;
     let mut stripped = String::with_capacity(target.len());
     stripped.push_str(path);
