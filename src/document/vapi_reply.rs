@@ -54,6 +54,10 @@ struct Answer<'a> {
     message: Option<&'a RawValue>,
     #[serde(borrow)]
     timeout_seconds: Option<&'a RawValue>,
+    /// The schema of Vapi's interface puts the answer in here, its guides and nearly
+    /// all backends do not: either is read.
+    #[serde(borrow)]
+    message_response: Option<&'a RawValue>,
 }
 
 /// Judges an answer to `request`, a message that asks for `asks`. Audio, and what
@@ -85,9 +89,13 @@ pub fn judge(asks: Asks, request: &[u8], answer: &[u8]) -> Judgement {
             Flaw::NotJson
         });
     }
-    let Ok(answer) = serde_json::from_slice::<Answer<'_>>(answer) else {
+    let Ok(outer) = serde_json::from_slice::<Answer<'_>>(answer) else {
         return flawed(Flaw::NotJson);
     };
+    let inner = (outer.message_response)
+        .filter(|response| is_object(Some(response)))
+        .and_then(|response| serde_json::from_str(response.get()).ok());
+    let answer = inner.unwrap_or(outer);
     match asks {
         Asks::Assistant => assistant(&answer),
         Asks::Destination => destination(&answer),

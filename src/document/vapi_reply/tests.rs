@@ -35,6 +35,18 @@ fn tools(ids: &[&str], answer: &str) -> Option<Flaw> {
 }
 
 #[test]
+fn an_answer_may_stand_in_the_schemas_wrapper() {
+    for (answer, expected) in [
+        ("{\"messageResponse\":{\"assistantId\":\"a\"}}", None),
+        ("{\"messageResponse\":{\"error\":\"no\"}}", Some(Flaw::SaysError)),
+        ("{\"messageResponse\":{}}", Some(Flaw::NoResult)),
+        ("{\"messageResponse\":\"a\",\"assistantId\":\"a\"}", None),
+    ] {
+        assert_eq!(flaw(Asks::Assistant, answer), expected, "{answer}");
+    }
+}
+
+#[test]
 fn what_nobody_reads_is_always_sound() {
     for asks in [Asks::Nothing, Asks::Audio] {
         for answer in ["", "\0\u{1}pcm", "{\"error\":\"no\"}", "<html>"] {
