@@ -124,10 +124,7 @@ pub fn first(
         None => call.tenant = tenant_key(subject),
     }
     if let Some(token) = hints.token.filter(|_| goes_on) {
-        let age = hints.wall.0.saturating_sub(token.began.0);
-        let age = Duration::from_millis(u64::try_from(age).unwrap_or(0));
-        call.began = Moment::from(now).before(age);
-        call.generation = 0;
+        call.goes_on(token, hints.wall, now);
     }
     call.step(event.facts, subject, now);
     First {
@@ -245,9 +242,9 @@ impl Call {
     }
 
     /// Its first voice webhook is about to leave for a backend. When the routing
-    /// changed since the call was placed it is placed anew; a leg stays where
-    /// its call is, and a call that a backend started where it exists. Does nothing
-    /// to a call that has started.
+    /// changed since the call was placed on new it is placed anew; a leg stays where
+    /// its call is, a call that a backend started where it exists, and a call on legacy
+    /// there. Does nothing to a call that has started.
     pub fn start(&mut self, subject: &Subject<'_>, split: &Split) -> Option<Placement> {
         if self.flags.has(Flags::STARTED) {
             return None;
@@ -256,7 +253,9 @@ impl Call {
         let same = self.generation == short_generation(split.generation);
         // A generation that a crash lost is given out again: a latch asks for none.
         let shut = split.latched && self.backend == Backend::New;
-        if self.follows() || same && !shut {
+        // Events may have told legacy of it for minutes: nothing takes it from there.
+        let at_legacy = self.backend == Backend::Legacy;
+        if self.follows() || at_legacy || same && !shut {
             return None;
         }
         let mut placement = split.place(subject);
@@ -267,6 +266,33 @@ impl Call {
         self.backend = placement.backend;
         self.because = placement.because;
         Some(placement)
+    }
+
+    /// A webhook of it carries a token. A call that is known by events alone has started
+    /// where the token says; events that came without one found it a place by chance.
+    /// Does nothing to another call, nor to one that follows.
+    pub fn recall(&mut self, hints: Hints, split: &Split, now: Tick) {
+        if !self.flags.has(Flags::PROVISIONAL) || self.follows() {
+            return;
+        }
+        let Some(token) = hints.token else {
+            return;
+        };
+        let placement = split.follow(token);
+        if placement.because == Because::Token {
+            self.flags = self.flags.with(Flags::STARTED).without(Flags::PROVISIONAL);
+            self.backend = placement.backend;
+            self.because = placement.because;
+            self.goes_on(token, hints.wall, now);
+        }
+    }
+
+    /// It began when its token says; under which generation, nobody knows.
+    fn goes_on(&mut self, token: Token, wall: Wall, now: Tick) {
+        let age = wall.0.saturating_sub(token.began.0);
+        let age = Duration::from_millis(u64::try_from(age).unwrap_or(0));
+        self.began = Moment::from(now).before(age);
+        self.generation = 0;
     }
 
     /// Does it belong where it is, whatever the routing says: a leg, or a call that

@@ -242,6 +242,8 @@ pub struct Checked {
     pub route: u16,
     /// What was found.
     pub found: Found,
+    /// It may count in a window, as far as its signature goes.
+    pub counts: bool,
     /// It was answered 403 and went no further.
     pub refused: bool,
 }

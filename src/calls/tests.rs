@@ -169,6 +169,28 @@ fn a_latch_between_placing_and_starting_places_the_call_anew() {
     assert_eq!(waiting.generation(), 2);
 }
 
+// Found in a review: a Vapi call may be known by events for minutes before its first
+// tool call, and went to new in the middle when the percentage was raised meanwhile, or
+// when a reversal that had sent it to legacy was lifted.
+#[test]
+fn a_call_that_events_pinned_to_legacy_starts_there_whatever_was_raised_since() {
+    let at_zero = split(1, 0.0);
+    let first = first(&event(RINGS), &SUBJECT, NONE, &at_zero, None, NOW);
+    let mut talking = first.call.unwrap();
+    assert_eq!(talking.start(&SUBJECT, &split(2, 100.0)), None);
+    assert_eq!(talking.backend(), Backend::Legacy);
+    assert_eq!(
+        talking.generation(),
+        1,
+        "it says nothing about what runs now"
+    );
+
+    let mut reversed = call(RINGS);
+    assert!(reversed.drop_provisional());
+    assert_eq!(reversed.start(&SUBJECT, &split(3, 100.0)), None);
+    assert_eq!(reversed.backend(), Backend::Legacy);
+}
+
 #[test]
 fn a_started_call_is_never_placed_again() {
     let mut running = call(EventKind::Start);

@@ -3,7 +3,7 @@
 //!
 //! A route is watched from its first verified webhook on; before that nobody knows
 //! whether its provider signs at all. Trouble begins with the first webhook that is
-//! rejected or refused in a minute without any. People are told once it has gone on
+//! rejected, refused or left out for want of a signature in a minute without any. People are told once it has gone on
 //! for a full minute and more than a fifth of the last minute's webhooks, at least
 //! five, were bad; and again when it was less for three minutes.
 
@@ -61,7 +61,7 @@ struct Route {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Looked {
     all: u64,
-    /// Rejected, or refused for whatever was found.
+    /// Rejected, refused for whatever was found, or left out because it is not signed.
     bad: u64,
     refused: u64,
 }
@@ -120,7 +120,10 @@ impl Route {
     }
 
     fn heard(&mut self, checked: &Checked) {
-        let bad = checked.refused || checked.found == Found::Rejected;
+        // What is not signed is bad only where it is left out for that: the tables would
+        // go blind unseen, if a provider signs some of what it sends and not the rest.
+        let left_out = checked.found == Found::Absent && !checked.counts;
+        let bad = checked.refused || checked.found == Found::Rejected || left_out;
         self.heard = self.heard.max(checked.at);
         self.verified |= matches!(checked.found, Found::Verified | Found::Replayed);
         // What comes before the route has verified anything is held against nobody.
@@ -185,8 +188,9 @@ fn trouble(route: &str, seen: Looked) -> String {
     let percent = bad * 100 / all;
     format!(
         "{bad} of {all} webhooks on {route} in the last minute did not verify ({percent} %), and {refused} of \
-         them were refused. Some verified before, so either the key or token in its `verify` no longer \
-         fits the provider's, or somebody forges webhooks."
+         them were refused; none of them counts in any window. Some verified before, so either the key or \
+         token in its `verify` no longer fits the provider's, or the provider signs only a part of what it \
+         sends (then use mode = \"if-present\"), or somebody forges webhooks."
     )
 }
 
@@ -252,6 +256,7 @@ mod tests {
                     at: self.now,
                     route: 0,
                     found,
+                    counts: found == Found::Verified,
                     refused,
                 });
             }
@@ -341,14 +346,26 @@ mod tests {
     }
 
     #[test]
-    fn unsigned_webhooks_count_only_where_they_are_refused() {
-        for (refused, told) in [(true, 1), (false, 0)] {
+    fn unsigned_webhooks_are_bad_only_where_they_are_refused_or_left_out() {
+        for (counts, refused, told) in [(false, true, 1), (false, false, 1), (true, false, 0)] {
             let mut watch = Watch::verified();
             for _ in 0..20 {
-                watch.come(2, Found::Absent, refused);
+                for _ in 0..2 {
+                    watch.genuine.heard(&Checked {
+                        at: watch.now,
+                        route: 0,
+                        found: Found::Absent,
+                        counts,
+                        refused,
+                    });
+                }
                 watch.wait(10);
             }
-            assert_eq!(watch.criticals(), told, "refused: {refused}");
+            assert_eq!(
+                watch.criticals(),
+                told,
+                "counts: {counts}, refused: {refused}"
+            );
         }
     }
 
@@ -406,6 +423,7 @@ mod tests {
                 at: START,
                 route,
                 found: Found::Verified,
+                counts: true,
                 refused: false,
             });
         }

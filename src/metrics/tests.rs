@@ -244,6 +244,7 @@ fn signatures_choices_times_and_websockets_are_counted_where_they_belong() {
             at: Tick(0),
             route,
             found,
+            counts: found == Found::Verified,
             refused: false,
         }));
     }

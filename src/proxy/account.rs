@@ -122,10 +122,10 @@ impl Account {
         }));
     }
 
-    /// The call's voice. Only what a caller waited for has one, and what was not
-    /// the backend's doing is neither good nor bad.
+    /// The call's voice. Only what a caller waited for has one, what is no evidence has
+    /// none, and what was not the backend's doing is neither good nor bad.
     fn voice(&self, outcome: Outcome, does: Does, at: Tick) -> Option<Voice> {
-        if self.webhook.kind != Kind::Voice {
+        if self.webhook.kind != Kind::Voice || !self.webhook.counts {
             return None;
         }
         let failed = match outcome {

@@ -1,7 +1,7 @@
 //! From a backend's answer to the provider: judged, led home, passed on.
 
 use bytes::Bytes;
-use http::Response;
+use http::{HeaderMap, HeaderValue, Response, header};
 
 use crate::clock;
 use crate::document::{rewrite, vapi_reply};
@@ -11,6 +11,7 @@ use crate::proxy::account::Account;
 use crate::proxy::answer::Decoder;
 use crate::proxy::body::{Long, Reply};
 use crate::proxy::forward::{Delivery, Errand};
+use crate::proxy::head::text;
 use crate::proxy::request::Busy;
 use crate::proxy::timing;
 use crate::proxy::upstream::{Answer, Body};
@@ -28,13 +29,16 @@ pub(super) fn deliver(
     deadline: Tick,
 ) -> Response<Reply> {
     let Delivery {
-        answer: Answer { head, body },
+        answer: Answer { mut head, body },
         link,
         backend,
         at,
     } = delivery;
     let upstream = &errand.settings.backends[backend];
     account.took(timing::data_us(&head.headers));
+    if head.status.is_redirection() {
+        lead_redirect_home(errand, &mut head.headers, token);
+    }
     let reply = match body {
         Body::Whole(bytes) => {
             if head.reusable {
@@ -49,6 +53,9 @@ pub(super) fn deliver(
             } else {
                 lead_home(verdict, &bytes, token)
             };
+            if token.is_some() && led_home.is_some() {
+                keep_from_caches(&mut head.headers);
+            }
             Reply::Whole(led_home.unwrap_or(bytes))
         }
         Body::Long(first, decoder) => Reply::Long(Box::new(Long {
@@ -73,6 +80,29 @@ pub(super) fn deliver(
     *response.status_mut() = verdict.status_for_provider(head.status);
     *response.headers_mut() = head.headers;
     response
+}
+
+/// What carries a call's token is for that call alone, and Twilio keeps documents.
+fn keep_from_caches(headers: &mut HeaderMap) {
+    for name in [header::ETAG, header::LAST_MODIFIED, header::EXPIRES] {
+        headers.remove(name);
+    }
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+}
+
+/// A provider that follows a redirect asks whoever it names for the rest of the call.
+fn lead_redirect_home(errand: &Errand<'_>, headers: &mut HeaderMap, token: Option<&str>) {
+    let led_home = (|| {
+        let addresses = errand.settings.addresses.as_deref()?;
+        let url = addresses.lead_home(text(headers, header::LOCATION)?, token)?;
+        HeaderValue::try_from(url).ok()
+    })();
+    if let Some(url) = led_home {
+        headers.insert(header::LOCATION, url);
+        if token.is_some() {
+            keep_from_caches(headers);
+        }
+    }
 }
 
 /// The answer with its URLs leading back to us; None: it passes as it is.

@@ -15,7 +15,7 @@ use crate::proxy::settings::{Settings, Upstream};
 use crate::proxy::upstream::{self, Answer, Failure};
 use crate::proxy::wire::Conn;
 use crate::proxy::worker::{Scratch, Worker};
-use crate::split::{Because, Placement, Subject};
+use crate::split::{Because, Placement, Subject, Token};
 use crate::table::Seat;
 
 /// A body up to this size goes out in one write with its head; a longer one is not
@@ -31,6 +31,8 @@ pub(super) struct Errand<'a> {
     pub(super) outgoing: Outgoing<'a>,
     pub(super) body: &'a [u8],
     pub(super) subject: Option<&'a Subject<'a>>,
+    /// What its URL remembers of the call.
+    pub(super) token: Option<Token>,
     /// Signs it anew for the backend's own URL.
     pub(super) resign: Option<&'a TwilioToken>,
     /// The longest answer that is taken whole, to be judged; a longer one passes by.
@@ -95,10 +97,18 @@ pub(super) async fn forward(
             continue;
         }
         if seat.key.is_none() && now.split.latched && is_placed_anew(seat.placement) {
-            // No call remembers it, so nothing but this keeps it from new.
-            seat.placement = Placement::legacy(Because::Latched);
-            pool.give_back(to, link, clock::tick());
-            continue;
+            // No call remembers it, so nothing but this keeps it from new, and nothing
+            // but a token on new.
+            let token = errand
+                .token
+                .filter(|_| seat.placement.because == Because::Token);
+            seat.placement = token.map_or(Placement::legacy(Because::Latched), |token| {
+                now.split.follow(token)
+            });
+            if seat.placement.backend != backend {
+                pool.give_back(to, link, clock::tick());
+                continue;
+            }
         }
         drop(now);
         account.sent(seat, seat.starting, after_latch);

@@ -10,7 +10,9 @@ use crate::protocol::signature::Signed;
 use crate::proxy::head::text;
 use crate::proxy::settings::{PublicUrl, Route};
 use crate::proxy::strict::Refusal;
+use crate::proxy::websocket;
 use crate::proxy::worker::Worker;
+use crate::split::token;
 
 /// What is known of a webhook's origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +21,16 @@ pub(super) struct Genuine {
     pub(super) counts: bool,
     /// The provider signed it.
     pub(super) verified: bool,
+}
+
+/// A stream's handshake, or what a document plays: providers need not sign those, and
+/// they count in no window anyway. A webhook has something to say.
+fn is_no_webhook(head: &Parts, target: &str, body: &[u8]) -> bool {
+    let asks = || match token::strip(target) {
+        Some((left, _)) => left.contains('?'),
+        None => target.contains('?'),
+    };
+    websocket::is_handshake(head) || body.is_empty() && !asks()
 }
 
 /// Looks at the signature, as the route wants it. `target` is as received.
@@ -63,6 +75,7 @@ pub(super) fn check(
         at: now,
         route: route.number,
         found,
+        counts: ruling.counts || is_no_webhook(head, target, body),
         refused: ruling.refuse,
     }));
     if ruling.refuse {
@@ -81,4 +94,29 @@ pub(super) fn check(
         counts: ruling.counts,
         verified: found == Found::Verified,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    #[test]
+    fn what_says_nothing_is_no_webhook() {
+        for (target, body, is_none) in [
+            ("/ivr/hello.mp3", "", true),
+            ("/ivr/hello.mp3?_sb=A2sALOApOQRbVvVWHw2u", "", true),
+            ("/ivr?CallSid=CA1", "", false),
+            ("/ivr?CallSid=CA1&_sb=A2sALOApOQRbVvVWHw2u", "", false),
+            ("/ivr", "CallSid=CA1", false),
+        ] {
+            let (head, ()) = Request::get(target).body(()).unwrap().into_parts();
+            assert_eq!(
+                is_no_webhook(&head, target, body.as_bytes()),
+                is_none,
+                "{target}"
+            );
+        }
+    }
 }

@@ -94,7 +94,7 @@ async fn answer(
     let public = settings.public.as_ref();
     let genuine = genuine::check(worker, route, public, head, received, &body)?;
     // Our own token is for us alone; the signature was over it, the backend's part is not.
-    let stripped = token::strip(received);
+    let stripped = stripped(&routing, route, received);
     let target = stripped.as_ref().map_or(received, |(target, _)| target);
     let (path, query) = split(target);
 
@@ -110,11 +110,14 @@ async fn answer(
         _ => None,
     };
     let ready = clock::tick();
-    let token = (stripped.as_ref()).and_then(|(_, text)| routing.tokens.read(text));
+    let wall = stripped
+        .as_ref()
+        .map_or_else(Wall::default, |_| clock::wall());
+    let token = (stripped.as_ref()).and_then(|(_, text)| routing.tokens.believe(text, wall));
     let hints = Hints {
         claimed: claimed(settings, query),
         token,
-        wall: token.map_or_else(Wall::default, |_| clock::wall()),
+        wall,
     };
     if let Some(event) = event.as_mut() {
         event.outbound |= hints.claimed.is_some();
@@ -130,7 +133,9 @@ async fn answer(
         .as_ref()
         .map(|event| subject(event, key.as_deref(), caller.as_deref(), settings));
     let seat = match (event.as_ref(), subject.as_ref()) {
-        (Some(event), Some(subject)) if counts => {
+        // A repeat is as genuine as the first, which may never have left: a call that
+        // begins with the repeat has begun. It only counts for nothing.
+        (Some(event), Some(subject)) if genuine.counts => {
             place(worker, &routing, event, subject, hints, ready)
         }
         (Some(event), Some(subject)) => {
@@ -142,7 +147,7 @@ async fn answer(
             let table = &worker.shared.table;
             table.peek(event, subject, hints, &routing.split)
         }
-        _ => unrecognized(&routing),
+        _ => unrecognized(&routing, token),
     };
     let asks = event.as_ref().map_or(Asks::Nothing, |event| event.asks);
     let webhook = Webhook {
@@ -166,6 +171,7 @@ async fn answer(
             head,
             target,
             body: body.len(),
+            is_read: !matches!(asks, Asks::Nothing | Asks::Audio),
             upgrade: Upgrade::No,
             peer,
             peer_text: &conn.peer_text,
@@ -175,6 +181,7 @@ async fn answer(
         },
         body: &body,
         subject: subject.as_ref(),
+        token,
         // Only what the provider signed may be vouched for.
         resign: (route.verify.as_ref())
             .filter(|_| genuine.verified)
@@ -202,7 +209,7 @@ async fn answer(
             let token = (route.affinity == Affinity::Url && counts).then(|| {
                 routing.tokens.mint(Token {
                     backend: delivery.backend,
-                    began: token.map_or_else(clock::wall, |token| token.began),
+                    began: began(token, &seat),
                 })
             });
             deliver(
@@ -229,14 +236,41 @@ async fn answer(
     Ok(response)
 }
 
-/// Without a call a request goes to legacy, which has always answered whatever else
-/// there is.
-fn unrecognized(routing: &Routing) -> Seat {
-    let placement = Placement {
-        backend: Backend::Legacy,
-        because: Because::Unrecognized,
-    };
+/// The target without our token, and the token's text. Where no tokens are handed out, a
+/// parameter of that name is a backend's own, unless it can be read as one.
+pub(super) fn stripped<'a>(
+    routing: &Routing,
+    route: &Route,
+    received: &'a str,
+) -> Option<(String, &'a str)> {
+    token::strip(received)
+        .filter(|(_, text)| route.affinity == Affinity::Url || routing.tokens.read(text).is_some())
+}
+
+/// Without a call a request goes where its token says: what a document plays is fetched
+/// without a word about the call. Else to legacy, which has always answered whatever
+/// else there is.
+fn unrecognized(routing: &Routing, token: Option<Token>) -> Seat {
+    let placement = token.map_or(Placement::legacy(Because::Unrecognized), |token| {
+        routing.split.follow(token)
+    });
     Seat::passing(placement, routing.split.generation)
+}
+
+/// When the call began, on the calendar: as its token says, else as far as we remember.
+/// A call is never made older than it is.
+fn began(token: Option<Token>, seat: &Seat) -> Wall {
+    // What the table rounds off.
+    const ROUNDED_MS: u64 = 100;
+    if let Some(token) = token {
+        return token.began;
+    }
+    let (now, wall) = (clock::tick(), clock::wall());
+    let age = seat.began.map_or(0, |began| {
+        u64::try_from(now.since(began).as_millis()).unwrap_or(0)
+    });
+    let age = i64::try_from(age.saturating_sub(ROUNDED_MS)).unwrap_or(0);
+    Wall(wall.0.saturating_sub(age))
 }
 
 /// Where the webhook goes, and why; and if it says so, its call is over.

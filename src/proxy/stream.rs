@@ -5,18 +5,20 @@ use std::rc::Rc;
 use http::Response;
 use http::request::Parts;
 
+use crate::clock;
 use crate::model::Backend;
 use crate::protocol;
 use crate::proxy::Routing;
 use crate::proxy::body::Reply;
 use crate::proxy::genuine;
 use crate::proxy::peer::Peer;
+use crate::proxy::request::stripped;
 use crate::proxy::settings::{Route, Verify};
 use crate::proxy::strict::Refusal;
 use crate::proxy::websocket::{self, Finder, Handshake, Whose};
 use crate::proxy::wire::Conn;
 use crate::proxy::worker::Worker;
-use crate::split::token;
+use crate::table::View;
 
 /// Opens a websocket on its call's backend: by the call id in the query, by the token
 /// in it, else by what its frames say. A call that nobody knows is legacy's.
@@ -31,17 +33,17 @@ pub(super) async fn answer(
 ) -> Result<Response<Reply>, Refusal> {
     let settings = &routing.settings;
     let genuine = genuine::check(worker, route, settings.public.as_ref(), head, received, b"")?;
-    let stripped = token::strip(received);
+    let stripped = stripped(routing, route, received);
     let target = stripped.as_ref().map_or(received, |(target, _)| target);
-    let whose = match known(worker, route, target) {
-        Some(backend) => Whose::On(backend),
-        None => match stripped
-            .as_ref()
-            .and_then(|(_, text)| routing.tokens.read(text))
-        {
-            Some(token) => Whose::On(routing.split.follow(token).backend),
-            None => Whose::Named(by_frames(worker)),
-        },
+    let token = (stripped.as_ref())
+        .and_then(|(_, text)| routing.tokens.believe(text, clock::wall()))
+        .map(|token| routing.split.follow(token).backend);
+    let whose = match (known(worker, route, target), token) {
+        // What events alone told of it gave it a place by chance.
+        (Some(call), Some(backend)) if call.provisional => Whose::On(backend),
+        (Some(call), _) => Whose::On(call.backend),
+        (None, Some(backend)) => Whose::On(backend),
+        (None, None) => Whose::Named(by_frames(worker)),
     };
     let handshake = Handshake {
         worker: worker.clone(),
@@ -58,8 +60,8 @@ pub(super) async fn answer(
     websocket::answer(conn, handshake, whose).await
 }
 
-/// The backend of the call that the query names.
-fn known(worker: &Worker, route: &Route, target: &str) -> Option<Backend> {
+/// The call that the query names.
+fn known(worker: &Worker, route: &Route, target: &str) -> Option<View> {
     let said = protocol::Head {
         query: target.split_once('?')?.1,
         content_type: None,
@@ -70,7 +72,6 @@ fn known(worker: &Worker, route: &Route, target: &str) -> Option<Backend> {
         .into_iter()
         .flatten()
         .find_map(|id| worker.shared.table.find(&id))
-        .map(|call| call.backend)
 }
 
 fn by_frames(worker: &Worker) -> Finder {

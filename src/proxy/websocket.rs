@@ -359,6 +359,7 @@ impl Handshake {
             head: &self.head,
             target: &self.target,
             body: 0,
+            is_read: false,
             upgrade,
             peer: self.peer,
             peer_text: &conn.peer_text,

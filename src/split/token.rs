@@ -17,6 +17,7 @@
 
 use memchr::{memchr, memmem};
 use std::fmt;
+use std::time::Duration;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hmac;
@@ -40,6 +41,12 @@ pub struct Token {
 
 /// Signs tokens and knows its own.
 pub struct TokenKey(hmac::Key);
+
+/// No provider keeps a call for longer than a day, and recordings of it come within
+/// another half hour. An older token, copied into a console maybe, would take every
+/// new call to its backend, past a latch as well.
+pub const LIFE: Duration = Duration::from_secs(24 * 3600 + 1800);
+const LIFE_MS: i64 = LIFE.as_secs().cast_signed() * 1000;
 
 /// The format, in the upper seven bits of the first byte; the lowest is the
 /// backend's. Then four bytes: seconds since 1970, until 2106.
@@ -94,6 +101,13 @@ impl TokenKey {
             },
             began: Wall(i64::from(seconds) * 1000),
         })
+    }
+
+    /// Reads a token that may still be that of a call in progress: see [`LIFE`].
+    pub fn believe(&self, text: &str, now: Wall) -> Option<Token> {
+        let token = self.read(text)?;
+        let age = now.0.saturating_sub(token.began.0);
+        (age <= LIFE_MS).then_some(token)
     }
 
     fn sign(&self, said: &[u8]) -> [u8; SIGNATURE] {
@@ -179,6 +193,27 @@ mod tests {
                 assert_eq!(key().read(&text), Some(expected), "{began}");
             }
         }
+    }
+
+    #[test]
+    fn a_token_is_believed_as_long_as_a_call_may_last_and_not_a_moment_longer() {
+        let began = Wall(1_795_173_600_000);
+        let text = key().mint(Token {
+            backend: Backend::New,
+            began,
+        });
+        let life = i64::try_from(LIFE.as_millis()).unwrap();
+        for (age, is_believed) in [
+            (-60_000, true),
+            (0, true),
+            (life, true),
+            (life + 1, false),
+            (i64::MAX - began.0, false),
+        ] {
+            let found = key().believe(&text, Wall(began.0 + age));
+            assert_eq!(found.is_some(), is_believed, "{age}");
+        }
+        assert_eq!(key().believe("no token", began), None);
     }
 
     #[test]

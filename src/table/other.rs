@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use super::place::begins;
 use super::{Alias, Entry, Table};
-use crate::calls::Moment;
+use crate::calls::{Hints, Moment};
 use crate::model::{CallKey, Tick};
 use crate::protocol::{CallEvent, EventKind};
-use crate::split::Subject;
+use crate::split::{Split, Subject};
 use crate::table::Seat;
 
 /// An alias that is heard of again is touched at most so often.
@@ -35,9 +35,11 @@ impl Table {
         key: CallKey,
         event: &CallEvent<'_>,
         subject: &Subject<'_>,
+        hints: Hints,
+        split: &Split,
         now: Tick,
     ) -> Option<Seat> {
-        let known = |(id, _)| self.known(id, event, subject, now);
+        let known = |(id, _)| self.known(id, event, subject, hints, split, now);
         let seat = self.others(event).find_map(known)?;
         let alias = Alias {
             of: seat.key?,

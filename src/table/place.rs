@@ -26,10 +26,10 @@ impl Table {
         };
         let key = self.key(call);
         let seat = loop {
-            if let Some(seat) = self.known(key, event, subject, now) {
+            if let Some(seat) = self.known(key, event, subject, hints, split, now) {
                 break seat;
             }
-            if let Some(seat) = self.known_by_another(key, event, subject, now) {
+            if let Some(seat) = self.known_by_another(key, event, subject, hints, split, now) {
                 break seat;
             }
             let parent = self.parent(event);
@@ -81,6 +81,7 @@ impl Table {
             .or_else(|| self.others(event).find_map(|(id, _)| self.call(id)));
         let (call, placement, starting) = match known {
             Some((_, mut call)) => {
+                call.recall(hints, split, Tick::default());
                 let starting = starts(&call);
                 // A copy: what would be placed anew when it starts is so here.
                 let anew = if starting {
@@ -159,10 +160,13 @@ impl Table {
         key: CallKey,
         event: &CallEvent<'_>,
         subject: &Subject<'_>,
+        hints: Hints,
+        split: &Split,
         now: Tick,
     ) -> Option<Seat> {
         let tells_legs = event.leg.is_some() && begins(event.kind);
         let (seat, roots) = self.update(key, now, |key, call| {
+            call.recall(hints, split, now);
             call.step(event.facts, subject, now);
             let roots = tells_legs && call.root();
             let chose = call.chooses(event.facts);

@@ -38,7 +38,10 @@ fn tools(ids: &[&str], answer: &str) -> Option<Flaw> {
 fn an_answer_may_stand_in_the_schemas_wrapper() {
     for (answer, expected) in [
         ("{\"messageResponse\":{\"assistantId\":\"a\"}}", None),
-        ("{\"messageResponse\":{\"error\":\"no\"}}", Some(Flaw::SaysError)),
+        (
+            "{\"messageResponse\":{\"error\":\"no\"}}",
+            Some(Flaw::SaysError),
+        ),
         ("{\"messageResponse\":{}}", Some(Flaw::NoResult)),
         ("{\"messageResponse\":\"a\",\"assistantId\":\"a\"}", None),
     ] {

@@ -5,11 +5,14 @@
 //! The older `function-call` makes one call without an id and is answered by one
 //! `result`.
 //!
-//! **Bounds**: of more than [`MAX_CALLS`] calls or results the rest is not looked at.
+//! **Bounds**: of more than [`MAX_CALLS`] calls or results the rest is not looked at, nor
+//! kept: a request of three million empty calls costs no more than one of 256.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
 
-use serde::Deserialize;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::super::Flaw;
@@ -18,13 +21,13 @@ use super::{Answer, is_text};
 /// The most tool calls of one message, and results of one answer, that are compared.
 const MAX_CALLS: usize = 256;
 
-#[derive(Deserialize)]
+#[derive(serde::Deserialize)]
 struct Posted<'a> {
     #[serde(borrow)]
     message: Message<'a>,
 }
 
-#[derive(Deserialize)]
+#[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Message<'a> {
     #[serde(borrow, default)]
@@ -37,14 +40,14 @@ struct Message<'a> {
     function_call: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
+#[derive(serde::Deserialize)]
 struct Call<'a> {
     #[serde(borrow, default)]
     id: Id<'a>,
 }
 
 /// A call beside its tool.
-#[derive(Deserialize)]
+#[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct WithTool<'a> {
     #[serde(rename = "async", default)]
@@ -53,7 +56,7 @@ struct WithTool<'a> {
     tool_call: Call<'a>,
 }
 
-#[derive(Deserialize)]
+#[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ToolResult<'a> {
     #[serde(borrow, default)]
@@ -65,7 +68,7 @@ struct ToolResult<'a> {
 }
 
 /// An id; empty if there is none.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 struct Id<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// The calls that a request makes.
@@ -86,20 +89,20 @@ impl<'a> Calls<'a> {
         let Ok(Posted { message }) = serde_json::from_slice(request) else {
             return Self::default();
         };
-        let with_tools: Vec<WithTool<'a>> = list(message.tool_with_tool_call_list);
-        let mut ids: Vec<Id<'a>> = [message.tool_call_list, message.tool_calls]
+        let with_tools: List<WithTool<'a>> = list(message.tool_with_tool_call_list);
+        let calls = [message.tool_call_list, message.tool_calls]
             .into_iter()
             .map(list::<Call<'a>>)
-            .find(|calls| !calls.is_empty())
-            .map(|calls| calls.into_iter().map(|call| call.id).collect())
-            .unwrap_or_else(|| {
-                with_tools
-                    .iter()
-                    .map(|it| it.tool_call.id.clone())
-                    .collect()
-            });
-        let is_cut = ids.len() > MAX_CALLS;
-        ids.truncate(MAX_CALLS);
+            .find(|calls| !calls.items.is_empty());
+        let is_cut = with_tools.is_cut || calls.as_ref().is_some_and(|calls| calls.is_cut);
+        let with_tools = with_tools.items;
+        let mut ids: Vec<Id<'a>> = match calls {
+            Some(calls) => calls.items.into_iter().map(|call| call.id).collect(),
+            None => with_tools
+                .iter()
+                .map(|it| it.tool_call.id.clone())
+                .collect(),
+        };
         ids.retain(|id| !id.0.is_empty());
         Self {
             async_ids: with_tools
@@ -165,7 +168,77 @@ fn one<'a>(result: &'a RawValue, calls: &Calls<'_>) -> Result<Id<'a>, Flaw> {
 }
 
 /// A list's items; none if one of them is of another kind, or there is no list.
-fn list<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Vec<T> {
+fn list<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> List<T> {
     raw.and_then(|raw| serde_json::from_str(raw.get()).ok())
         .unwrap_or_default()
+}
+
+/// The first [`MAX_CALLS`] items of a list.
+struct List<T> {
+    items: Vec<T>,
+    /// There were more.
+    is_cut: bool,
+}
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self {
+            items: Vec::new(),
+            is_cut: false,
+        }
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct OfList<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for OfList<T> {
+            type Value = List<T>;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("a list")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<List<T>, A::Error> {
+                let mut found = List::default();
+                while found.items.len() < MAX_CALLS {
+                    match list.next_element()? {
+                        Some(item) => found.items.push(item),
+                        None => return Ok(found),
+                    }
+                }
+                while list.next_element::<IgnoredAny>()?.is_some() {
+                    found.is_cut = true;
+                }
+                Ok(found)
+            }
+        }
+        from.deserialize_seq(OfList(PhantomData))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Found in a review: eight megabytes of empty calls took ten times their room.
+    #[test]
+    fn of_more_calls_than_are_compared_the_rest_is_not_kept() {
+        let call = |n: usize| format!(r#"{{"id":"{n}"}}"#);
+        let with_tool = |n: usize| format!(r#"{{"async":true,"toolCall":{}}}"#, call(n));
+        for (count, is_cut) in [(MAX_CALLS, false), (MAX_CALLS + 1, true), (100_000, true)] {
+            let join =
+                |one: &dyn Fn(usize) -> String| (0..count).map(one).collect::<Vec<_>>().join(",");
+            let request = format!(
+                r#"{{"message":{{"toolCallList":[{}],"toolWithToolCallList":[{}]}}}}"#,
+                join(&call),
+                join(&with_tool),
+            );
+            let calls = Calls::of(request.as_bytes());
+            assert_eq!((calls.ids.len(), calls.is_cut), (MAX_CALLS, is_cut));
+            assert_eq!(calls.async_ids.len(), MAX_CALLS);
+            assert!(calls.ids.capacity() <= 2 * MAX_CALLS);
+            assert!(!calls.is_awaited());
+        }
+    }
 }

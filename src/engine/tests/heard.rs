@@ -219,6 +219,7 @@ fn check(bench: &mut Bench, found: Found, refused: bool) {
         at,
         route: 0,
         found,
+        counts: found == Found::Verified,
         refused,
     }));
 }

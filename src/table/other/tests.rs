@@ -90,6 +90,55 @@ fn a_session_ends_with_the_leg_it_began_with_and_with_no_other() {
     assert_eq!(table.live_on(Backend::New), 0);
 }
 
+// Found in a review: the call stands under its first leg's own id, which was no alias
+// and so no root, and the session never ended.
+#[test]
+fn a_session_that_was_known_by_its_leg_first_ends_with_that_leg() {
+    let table = table(100);
+    put(&table, &event("caller", EventKind::Start), &all_new(), NOW);
+    put(&table, &of_leg("S", "caller", RINGS), &all_new(), after(1));
+    // Known by itself, too, as the other tongue of the same provider tells of it.
+    let agent = CallEvent {
+        parent: Some("caller".into()),
+        ..event("agent", RINGS)
+    };
+    put(&table, &agent, &all_new(), after(5));
+    put(&table, &of_leg("S", "agent", RINGS), &all_new(), after(5));
+    assert_eq!(
+        finish(&table, of_leg("S", "agent", RINGS), GONE, after(9)),
+        None
+    );
+    let ended = finish(&table, of_leg("S", "caller", RINGS), GONE, after(60));
+    assert_eq!(end_of(ended), Some(CallEnd::Abandoned));
+    assert_eq!(table.live_on(Backend::New), 0);
+}
+
+// Found in a review: with two legs a call the other ids of calls long over filled the
+// table, and calls whose recordings were still to come made room for them.
+#[test]
+fn the_other_ids_of_a_call_are_forgotten_with_it() {
+    let table = table(100);
+    put(&table, &of_leg("S", "caller", RINGS), &all_new(), NOW);
+    put(&table, &also("S", "legacy", RINGS), &all_new(), NOW);
+    finish(&table, of_leg("S", "caller", RINGS), GONE, after(60));
+    let mut out = Vec::new();
+    table.sweep(after(60 + 1799), &mut out);
+    assert_eq!(table.len(), 3);
+    table.sweep(after(60 + 1800), &mut out);
+    assert_eq!(table.len(), 0);
+    assert_eq!(out, []);
+}
+
+#[test]
+fn the_other_ids_of_a_silent_call_that_lasts_stay() {
+    let table = table(100);
+    put(&table, &of_leg("S", "caller", RINGS), &all_new(), NOW);
+    table.sweep(after(3 * 3600), &mut Vec::new());
+    assert_eq!(table.len(), 2);
+    let ended = finish(&table, of_leg("S", "caller", RINGS), GONE, after(3 * 3600));
+    assert!(ended.is_some());
+}
+
 #[test]
 fn a_leg_that_is_seen_only_as_it_ends_ends_no_session() {
     let table = table(100);

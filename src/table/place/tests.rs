@@ -247,6 +247,54 @@ fn a_call_placed_by_a_token_began_before_and_is_no_new_call() {
     assert_eq!(table.live_on(Backend::New), 3);
 }
 
+// Found in a review: on another machine the call's status callback, which carries no
+// token, came first and gave it a place by the split; its next step followed that.
+#[test]
+fn a_token_goes_before_a_pin_that_events_alone_made() {
+    let hints = |backend| Hints {
+        token: Some(Token {
+            backend,
+            began: Wall(40_000),
+        }),
+        wall: Wall(100_000),
+        ..Hints::default()
+    };
+    let latched = Split {
+        latched_since: Some(Wall(90_000)),
+        ..latched(2)
+    };
+    let step = event("X", EventKind::Step);
+    for (split, by_event, backend) in [
+        (&all_new(), Backend::New, Backend::Legacy),
+        (&latched, Backend::Legacy, Backend::New),
+    ] {
+        let table = table(100);
+        let rings = put(&table, &event("X", RINGS), split, NOW);
+        assert_eq!(rings.placement.backend, by_event);
+        let peeked = table.peek(&step, &subject("X"), hints(backend), split);
+        assert_eq!(why(peeked), (backend, Because::Pinned));
+        assert!(!peeked.starting);
+        let seat = table.place(&step, &subject("X"), hints(backend), split, NOW);
+        assert_eq!(why(seat), (backend, Because::Pinned));
+        assert!(!seat.starting && !seat.begins);
+        assert_eq!(seat.began, Some(Tick(NOW.0 - 60_000_000)), "a minute ago");
+        assert_eq!(table.live_on(backend), 1);
+        assert_eq!(table.live_on(by_event), 0);
+        // It has started: no other token takes it from there.
+        let seat = table.place(&step, &subject("X"), hints(by_event), split, after(1));
+        assert_eq!(why(seat), (backend, Because::Pinned));
+    }
+    // A token made after the latch takes nothing to new.
+    let table = table(100);
+    let late = Split {
+        latched_since: Some(Wall(30_000)),
+        ..latched
+    };
+    put(&table, &event("X", RINGS), &late, NOW);
+    let seat = table.place(&step, &subject("X"), hints(Backend::New), &late, NOW);
+    assert_eq!(why(seat), (Backend::Legacy, Because::Pinned));
+}
+
 #[test]
 fn an_event_that_names_no_call_follows_a_token_and_pins_nothing() {
     let table = table(100);
