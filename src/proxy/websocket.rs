@@ -277,7 +277,7 @@ pub(super) async fn run(conn: &Conn, mut wire: Wire, early: Bytes, plan: Box<Pla
     drop(handshake);
     let mut pump = Pump::new(wire, link.stream, up, down);
     let ended = tokio::select! {
-        ended = pump.run(idle) => Some(ended),
+        ended = pump.run(idle, pump::HALF_OPEN) => Some(ended),
         () = conn.cut_off() => None,
     };
     match ended {

@@ -1,12 +1,17 @@
 //! A backend that keeps a book of what it was sent and answers as it is told.
 //!
-//! By itself it answers every webhook with a sound document. A webhook may ask for
-//! something else in its query, by the backend's name: `?new=500`, `?new=slow-300`.
+//! By itself it answers every webhook with a sound document, or with what it was
+//! told to say. A webhook may ask for something else in its query, by the backend's
+//! name: `?new=500`, `?new=slow-300`. On a websocket it says back what it hears.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::thread;
 use std::time::Duration;
+
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::tungstenite::{self, WebSocket};
 
 use super::http::{Link, Message, PATIENCE};
 
@@ -28,6 +33,8 @@ pub(crate) struct Backend {
 struct Inner {
     name: &'static str,
     book: Mutex<Vec<Message>>,
+    /// Header lines and body of its answers.
+    says: Mutex<(String, String)>,
     gate: Mutex<bool>,
     opened: Condvar,
 }
@@ -39,6 +46,7 @@ impl Backend {
         let inner = Arc::new(Inner {
             name,
             book: Mutex::default(),
+            says: Mutex::new(("content-type: application/xml".to_owned(), SOUND.to_owned())),
             gate: Mutex::default(),
             opened: Condvar::new(),
         });
@@ -70,6 +78,12 @@ impl Backend {
         self.inner.book().iter().filter(told).count()
     }
 
+    /// Has it answer with these header lines and this body from now on.
+    pub(crate) fn says(&self, head: &str, body: &str) {
+        let mut says = self.inner.says.lock().expect("no writer panics");
+        *says = (head.to_owned(), body.to_owned());
+    }
+
     /// Answers what is `held` now, and holds nothing any more.
     pub(crate) fn release(&self) {
         *self.inner.gate.lock().expect("no holder panics") = true;
@@ -92,18 +106,45 @@ impl Inner {
     fn converse(&self, mut link: Link) {
         while let Ok(Some(request)) = link.receive() {
             let manner = self.manner(&request.first);
+            let key = request.header("sec-websocket-key").map(str::to_owned);
             self.book().push(request);
-            let Some((status, document)) = self.answer(&manner) else {
+            if let Some(key) = key {
+                return self.talk(link, &key);
+            }
+            let Some((status, head, document)) = self.answer(&manner) else {
                 return;
             };
             let answer = format!(
-                "HTTP/1.1 {status} Said\r\ncontent-type: application/xml\r\n\
+                "HTTP/1.1 {status} Said\r\n{head}\r\n\
                  x-backend: {}\r\nx-many: first\r\nx-many: second\r\nkeep-alive: timeout=9\r\n\
                  content-length: {}\r\n\r\n{document}",
                 self.name,
                 document.len()
             );
             if link.send(answer.as_bytes()).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Takes a websocket and says back what it hears, after its name.
+    fn talk(&self, mut link: Link, key: &str) {
+        let yes = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\
+             sec-websocket-accept: {}\r\n\r\n",
+            derive_accept_key(key.as_bytes())
+        );
+        if link.send(yes.as_bytes()).is_err() {
+            return;
+        }
+        let (stream, ahead) = link.into_parts();
+        let mut socket = WebSocket::from_partially_read(stream, ahead, Role::Server, None);
+        while let Ok(message) = socket.read() {
+            let tungstenite::Message::Text(text) = message else {
+                continue;
+            };
+            let answer = format!("{}: {text}", self.name);
+            if socket.send(tungstenite::Message::text(answer)).is_err() {
                 return;
             }
         }
@@ -120,24 +161,29 @@ impl Inner {
             .unwrap_or_default()
     }
 
-    /// Status and document; None: it hangs up.
-    fn answer(&self, manner: &str) -> Option<(u16, &'static str)> {
-        match manner {
-            "" => Some((200, SOUND)),
-            "broken" => Some((200, "<Response><Say>Hello</Response>")),
-            "long" => Some((200, long())),
-            "hang-up" => None,
+    /// Status, header lines and document; None: it hangs up.
+    fn answer(&self, manner: &str) -> Option<(u16, String, String)> {
+        let (head, document) = self.says.lock().expect("no writer panics").clone();
+        let (status, document) = match manner {
+            "" => (200, document),
+            "broken" => (200, "<Response><Say>Hello</Response>".to_owned()),
+            "long" => (200, long().to_owned()),
+            "hang-up" => return None,
             "held" => {
                 self.wait();
-                Some((200, SOUND))
+                (200, document)
             }
             slow if slow.starts_with("slow-") => {
                 let millis = slow.trim_start_matches("slow-").parse();
                 thread::sleep(Duration::from_millis(millis.expect("milliseconds")));
-                Some((200, SOUND))
+                (200, document)
             }
-            status => Some((status.parse().expect("a manner or a status"), "no")),
-        }
+            status => (
+                status.parse().expect("a manner or a status"),
+                "no".to_owned(),
+            ),
+        };
+        Some((status, head, document))
     }
 
     fn wait(&self) {

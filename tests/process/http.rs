@@ -85,6 +85,11 @@ impl Link {
         self.stream.write_all(bytes)
     }
 
+    /// The connection, and what was read of it already.
+    pub(crate) fn into_parts(self) -> (TcpStream, Vec<u8>) {
+        (self.stream, self.ahead)
+    }
+
     /// The next message; None where the other side closed instead of sending one.
     pub(crate) fn receive(&mut self) -> io::Result<Option<Message>> {
         let end = loop {

@@ -39,6 +39,8 @@ pub(crate) struct File {
     /// More of `[split]`.
     pub(crate) split: &'static str,
     pub(crate) rules: &'static str,
+    /// More of `[backend.new]`.
+    pub(crate) own: &'static str,
     /// Where new is, if not at the lab's own backend.
     pub(crate) new: Option<SocketAddr>,
 }
@@ -55,6 +57,7 @@ impl Default for File {
             percentage: 50,
             split: "",
             rules: CRITICAL,
+            own: "",
             new: None,
         }
     }
@@ -110,6 +113,11 @@ impl Lab {
         });
     }
 
+    /// Writes a file beside the configuration, a secret for example.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        fs::write(self.dir.path().join(name), text).expect("a file can be written");
+    }
+
     /// Changes the file, and nothing else.
     pub(crate) fn rewrite(&mut self, change: impl FnOnce(&mut File)) {
         change(&mut self.file);
@@ -128,6 +136,7 @@ impl Lab {
             percentage,
             split,
             rules,
+            own,
             new,
         } = &self.file;
         let (dir, legacy) = (self.state(), self.legacy.address);
@@ -136,7 +145,7 @@ impl Lab {
             "[listen]\nwebhooks = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n{listen}\n\
              [state]\ndir = {dir:?}\non_empty = \"{on_empty}\"\n\
              [backend.legacy]\nurl = \"http://{legacy}\"\n\
-             [backend.new]\nurl = \"http://{new}\"\n\
+             [backend.new]\nurl = \"http://{new}\"\n{own}\n\
              [[route]]\npath = \"/ivr\"\nprotocol = \"{protocol}\"\ntenant = [\"to\"]\n{route}\n\
              [split]\n{scheme}\npercentage = {percentage}\n{split}\n{sections}\n{rules}\n"
         )

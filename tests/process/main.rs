@@ -7,15 +7,24 @@
 mod backend;
 mod http;
 mod lab;
+mod line;
+mod sign;
 
+mod affinity;
 mod beginning;
 mod calls;
+mod claims;
 mod crash;
 mod events;
 mod failures;
+mod keys;
+mod measures;
 mod numbers;
 mod orders;
 mod reload;
+mod repeats;
 mod reversal;
 mod stopping;
+mod streams;
 mod tables;
+mod vapi;

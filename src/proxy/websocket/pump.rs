@@ -25,6 +25,11 @@ const PIECE: usize = 8 * 1024;
 /// connection is closed, said or not.
 pub(in crate::proxy) const LINGER: Duration = Duration::from_millis(500);
 
+/// How long a stream whose one side has ended may stay still. No websocket has more to
+/// say for long once the other end hung up, and one that is never closed would hold its
+/// place, and a drain, until it counts as idle.
+pub(super) const HALF_OPEN: Duration = Duration::from_secs(10);
+
 /// How a stream ended.
 #[derive(Debug)]
 pub(super) enum Ended {
@@ -65,11 +70,13 @@ where
         }
     }
 
-    /// Runs until the stream ends, or nothing has moved for `idle`.
-    pub(super) async fn run(&mut self, idle: Duration) -> Ended {
+    /// Runs until the stream ends, or nothing has moved for `idle`, or for `half_open`
+    /// after one side has ended.
+    pub(super) async fn run(&mut self, idle: Duration, half_open: Duration) -> Ended {
         let mut timer = Timer::default();
         let mut moved_at = clock::tick();
         let mut moved = 0;
+        let mut is_half = false;
         poll_fn(|cx| {
             let up = self.up.poll(cx, &mut self.provider, &mut self.backend);
             let down = self.down.poll(cx, &mut self.backend, &mut self.provider);
@@ -88,10 +95,13 @@ where
                 return Poll::Ready(Ended::Whole);
             }
             let sum = self.up.moved + self.down.moved;
-            if sum != std::mem::replace(&mut moved, sum) {
+            let ends_half = up.is_ready() || down.is_ready();
+            let has_ended = ends_half != std::mem::replace(&mut is_half, ends_half);
+            if sum != std::mem::replace(&mut moved, sum) || has_ended {
                 moved_at = clock::tick();
             }
-            timer.poll(cx, moved_at + idle).map(|()| Ended::Idle)
+            let quiet = if is_half { half_open.min(idle) } else { idle };
+            timer.poll(cx, moved_at + quiet).map(|()| Ended::Idle)
         })
         .await
     }
@@ -282,7 +292,7 @@ mod tests {
             robot.write_all(b"after your end").await.unwrap();
             drop(robot);
         };
-        let (ended, heard, ()) = tokio::join!(pump.run(LONG), talk, answer);
+        let (ended, heard, ()) = tokio::join!(pump.run(LONG, LONG), talk, answer);
         assert_eq!(heard, b"hello after your end");
         assert!(matches!(ended, Ended::Whole), "{ended:?}");
     }
@@ -298,7 +308,7 @@ mod tests {
         };
         tokio::select! {
             biased;
-            ended = pump.run(Duration::from_millis(50)) => {
+            ended = pump.run(Duration::from_millis(50), LONG) => {
                 assert!(matches!(ended, Ended::Idle), "{ended:?}");
             }
             () = talk => {}
@@ -306,6 +316,46 @@ mod tests {
         // Two pipes, and what the pump holds itself.
         assert!(sent <= 2 * 1024 + PIECE, "{sent}");
         assert!(pump.up.held.len() <= PIECE);
+    }
+
+    /// A provider that never hung up once held a drain for as long as streams may be
+    /// idle.
+    #[tokio::test]
+    async fn a_side_that_does_not_hang_up_after_the_other_is_not_waited_for_long() {
+        for who in ["caller", "robot"] {
+            let (mut pump, caller, robot) = stream(1024, b"", b"");
+            let kept = if who == "caller" {
+                drop(robot);
+                caller
+            } else {
+                drop(caller);
+                robot
+            };
+            let ended = pump.run(LONG, Duration::from_millis(20)).await;
+            assert!(matches!(ended, Ended::Idle), "{who}: {ended:?}");
+            drop(kept);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_side_that_still_speaks_after_the_other_ended_is_heard() {
+        let (mut pump, mut caller, mut robot) = stream(1024, b"", b"");
+        caller.shutdown().await.unwrap();
+        let talk = async move {
+            for _ in 0..10 {
+                tokio::time::sleep(Duration::from_millis(30)).await;
+                robot.write_all(b"more").await.unwrap();
+            }
+        };
+        let mut heard = Vec::new();
+        let half_open = Duration::from_secs(5);
+        let (ended, (), _) = tokio::join!(
+            pump.run(LONG, half_open),
+            talk,
+            caller.read_to_end(&mut heard)
+        );
+        assert!(matches!(ended, Ended::Whole), "{ended:?}");
+        assert_eq!(heard, b"more".repeat(10));
     }
 
     #[tokio::test]
@@ -317,7 +367,7 @@ mod tests {
         ] {
             let (mut pump, mut caller, mut robot) = stream(1024, b"", b"");
             robot.write_all(sent).await.unwrap();
-            let ended = pump.run(Duration::from_millis(20)).await;
+            let ended = pump.run(Duration::from_millis(20), LONG).await;
             assert!(matches!(ended, Ended::Idle), "{ended:?}");
             let (mut to_caller, mut to_robot) = (Vec::new(), Vec::new());
             let (_, caller_end, robot_end) = tokio::join!(
