@@ -29,6 +29,7 @@ mod request;
 mod stream;
 mod strict;
 mod timing;
+mod told;
 mod upstream;
 mod verdict;
 mod websocket;

@@ -3,41 +3,34 @@
 //! [`serve`] is what hyper calls: refuse, or answer. [`answer`] is the story:
 //! collect, verify, recognize, place, forward, judge, account.
 
-use std::borrow::Cow;
 use std::rc::Rc;
 
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use memchr::memchr;
 
-use crate::calls::Hints;
 use crate::clock;
-use crate::document;
-use crate::measure::{Cause, Kind, Observation};
-use crate::model::{Backend, Tick, Wall};
-use crate::protocol::{self, Asks, CallEvent, EventKind};
+use crate::measure::{Cause, Observation};
+use crate::model::Tick;
 use crate::proxy::Routing;
-use crate::proxy::account::{Account, Webhook};
+use crate::proxy::account::Account;
 use crate::proxy::body::{Answered, Reply};
 use crate::proxy::collect::collect;
 use crate::proxy::deliver::deliver;
 use crate::proxy::forward::{Errand, forward};
-use crate::proxy::genuine::{self, Genuine};
-use crate::proxy::head::{Outgoing, Upgrade, text};
+use crate::proxy::genuine;
+use crate::proxy::head::{Outgoing, Upgrade};
 use crate::proxy::peer::Peer;
-use crate::proxy::settings::{Affinity, Route, Settings, Verify};
+use crate::proxy::settings::{Affinity, Route, Verify};
 use crate::proxy::stream;
 use crate::proxy::strict::{self, Refusal};
+use crate::proxy::told::{Arrival, Told};
 use crate::proxy::upstream::Failure;
-use crate::proxy::verdict::Verdict;
 use crate::proxy::websocket;
 use crate::proxy::wire::{Conn, Parking};
 use crate::proxy::worker::Worker;
-use crate::split::tenants;
-use crate::split::token::{self, Token};
-use crate::split::{Because, Placement, Subject};
-use crate::table::Seat;
+use crate::split::token;
 
 /// Answers one request of a connection.
 pub(super) async fn serve(
@@ -97,71 +90,24 @@ async fn answer(
     let stripped = stripped(&routing, route, received);
     let target = stripped.as_ref().map_or(received, |(target, _)| target);
     let (path, query) = split(target);
-
-    let arrived = conn.arrived.get();
-    let said = protocol::Head {
+    let arrival = Arrival {
+        worker,
+        routing: &routing,
+        route,
+        head,
+        path,
         query,
-        content_type: text(&head.headers, header::CONTENT_TYPE),
-        encoded: head.headers.contains_key(header::CONTENT_ENCODING),
+        body: &body,
+        token: stripped.as_ref().map(|(_, text)| *text),
+        at: clock::tick(),
     };
-    // No provider uses another method; what does is passed on and is no call's.
-    let mut event = match head.method {
-        Method::GET | Method::POST => protocol::recognize(route.protocol, &said, &body),
-        _ => None,
-    };
-    let ready = clock::tick();
-    let wall = stripped
-        .as_ref()
-        .map_or_else(Wall::default, |_| clock::wall());
-    let token = (stripped.as_ref()).and_then(|(_, text)| routing.tokens.believe(text, wall));
-    let hints = Hints {
-        claimed: claimed(settings, query),
-        token,
-        wall,
-    };
-    if let Some(event) = event.as_mut() {
-        event.outbound |= hints.claimed.is_some();
-    }
-    let counts = genuine.counts && !is_repeated(worker, event.as_ref(), genuine, ready);
-    let key = event
-        .as_ref()
-        .and_then(|event| tenant_key(event, route, head, path, query));
-    let caller = event
-        .as_ref()
-        .and_then(|event| tenants::caller(&event.keys, event.outbound));
-    let subject = event
-        .as_ref()
-        .map(|event| subject(event, key.as_deref(), caller.as_deref(), settings));
-    let seat = match (event.as_ref(), subject.as_ref()) {
-        // A repeat is as genuine as the first, which may never have left: a call that
-        // begins with the repeat has begun. It only counts for nothing.
-        (Some(event), Some(subject)) if genuine.counts => {
-            place(worker, &routing, event, subject, hints, ready)
-        }
-        (Some(event), Some(subject)) => {
-            // Anybody may write a mark; a token only we.
-            let hints = Hints {
-                claimed: None,
-                ..hints
-            };
-            let table = &worker.shared.table;
-            table.peek(event, subject, hints, &routing.split)
-        }
-        _ => unrecognized(&routing, token),
-    };
-    let asks = event.as_ref().map_or(Asks::Nothing, |event| event.asks);
-    let webhook = Webhook {
-        route: route.number,
-        kind: kind(event.as_ref()),
-        speech: event.as_ref().and_then(|event| event.facts.speech),
-        choice: (event.as_ref())
-            .filter(|_| seat.chose)
-            .and_then(|event| event.facts.choice),
-        counts,
-        reaches_served: route.served.iter().any(|served| is_under(path, served)),
-        arrived,
-        ready,
-    };
+    let told = Told::read(&arrival, genuine);
+    let key = told.tenant_key(&arrival);
+    let caller = told.caller();
+    let subject = told.subject(key.as_deref(), caller.as_deref(), settings);
+    let seat = told.seat(&arrival, subject.as_ref());
+    let reaches_served = route.served.iter().any(|served| is_under(path, served));
+    let webhook = told.webhook(&arrival, &seat, reaches_served, conn.arrived.get());
     let mut account = Account::open(worker.clone(), webhook, seat);
     let errand = Errand {
         worker,
@@ -171,7 +117,7 @@ async fn answer(
             head,
             target,
             body: body.len(),
-            is_read: !matches!(asks, Asks::Nothing | Asks::Audio),
+            is_read: told.is_answer_read(),
             upgrade: Upgrade::No,
             peer,
             peer_text: &conn.peer_text,
@@ -181,37 +127,23 @@ async fn answer(
         },
         body: &body,
         subject: subject.as_ref(),
-        token,
+        token: told.hints.token,
         // Only what the provider signed may be vouched for.
         resign: (route.verify.as_ref())
             .filter(|_| genuine.verified)
             .and_then(Verify::resigns_by),
-        whole_max: whole_max(asks),
+        whole_max: told.whole_max(),
     };
-    let deadline = ready + route.timeout;
+    let deadline = arrival.at + route.timeout;
     let forwarded = conn
-        .within(deadline, forward(&errand, seat, ready, &mut account))
+        .within(deadline, forward(&errand, seat, arrival.at, &mut account))
         .await
         .unwrap_or_else(|| Err(Failure::timeout()));
-    let response = match forwarded {
+    Ok(match forwarded {
         Ok(delivery) => {
             conn.answered.set(delivery.at);
-            let verdict = Verdict {
-                protocol: route.protocol,
-                asks,
-                recognized: event.is_some(),
-                request: &body,
-                habits: routing.habits,
-                method: &head.method,
-                addresses: settings.addresses.as_deref(),
-                seen: &worker.seen,
-            };
-            let token = (route.affinity == Affinity::Url && counts).then(|| {
-                routing.tokens.mint(Token {
-                    backend: delivery.backend,
-                    began: began(token, &seat),
-                })
-            });
+            let token = told.token(&arrival, &seat, delivery.backend);
+            let verdict = told.verdict(&arrival);
             deliver(
                 &errand,
                 delivery,
@@ -224,16 +156,9 @@ async fn answer(
         Err(failure) => {
             account.fail(failure.cause);
             conn.answered.set(clock::tick());
-            tracing::debug!(
-                cause = failure.cause.name(),
-                retry_safe = failure.retry_safe,
-                source = failure.source,
-                "A backend gave no answer."
-            );
-            no_answer(failure.cause)
+            no_answer(&failure)
         }
-    };
-    Ok(response)
+    })
 }
 
 /// The target without our token, and the token's text. Where no tokens are handed out, a
@@ -247,126 +172,11 @@ pub(super) fn stripped<'a>(
         .filter(|(_, text)| route.affinity == Affinity::Url || routing.tokens.read(text).is_some())
 }
 
-/// Without a call a request goes where its token says: what a document plays is fetched
-/// without a word about the call. Else to legacy, which has always answered whatever
-/// else there is.
-fn unrecognized(routing: &Routing, token: Option<Token>) -> Seat {
-    let placement = token.map_or(Placement::legacy(Because::Unrecognized), |token| {
-        routing.split.follow(token)
-    });
-    Seat::passing(placement, routing.split.generation)
-}
-
-/// When the call began, on the calendar: as its token says, else as far as we remember.
-/// A call is never made older than it is.
-fn began(token: Option<Token>, seat: &Seat) -> Wall {
-    // What the table rounds off.
-    const ROUNDED_MS: u64 = 100;
-    if let Some(token) = token {
-        return token.began;
-    }
-    let (now, wall) = (clock::tick(), clock::wall());
-    let age = seat.began.map_or(0, |began| {
-        u64::try_from(now.since(began).as_millis()).unwrap_or(0)
-    });
-    let age = i64::try_from(age.saturating_sub(ROUNDED_MS)).unwrap_or(0);
-    Wall(wall.0.saturating_sub(age))
-}
-
-/// Where the webhook goes, and why; and if it says so, its call is over.
-fn place(
-    worker: &Worker,
-    routing: &Routing,
-    event: &CallEvent<'_>,
-    subject: &Subject<'_>,
-    hints: Hints,
-    now: Tick,
-) -> Seat {
-    let table = &worker.shared.table;
-    let seat = table.place(event, subject, hints, &routing.split, now);
-    if let EventKind::Final(end) = &event.kind
-        && let Some(ended) = table.finish(event, end, now)
-    {
-        worker.note(Observation::Ended(ended));
-    }
-    seat
-}
-
 /// Path and query of a target.
 fn split(target: &str) -> (&str, &str) {
     let at = memchr(b'?', target.as_bytes()).unwrap_or(target.len());
     let (path, query) = target.split_at(at);
     (path, query.get(1..).unwrap_or_default())
-}
-
-/// The backend that started the call itself, by the mark it left in the URL.
-fn claimed(settings: &Settings, query: &str) -> Option<Backend> {
-    Backend::ALL.into_iter().find(|backend| {
-        (settings.backends[*backend].claim.as_ref()).is_some_and(|claim| {
-            let value = protocol::form::find(query.as_bytes(), &claim.query);
-            value.as_deref() == Some(&claim.value)
-        })
-    })
-}
-
-/// Was this very event told before? A forged one must not spend the id of one to come.
-fn is_repeated(
-    worker: &Worker,
-    event: Option<&CallEvent<'_>>,
-    genuine: Genuine,
-    now: Tick,
-) -> bool {
-    let id = event.and_then(|event| event.id.as_deref());
-    id.is_some_and(|id| genuine.counts && worker.shared.table.repeated(id, now))
-}
-
-/// How much of an answer is taken whole.
-const fn whole_max(asks: Asks) -> usize {
-    match asks {
-        // A caller hears it as it comes.
-        Asks::Audio => 0,
-        Asks::Document | Asks::Nothing => document::MAX_BYTES,
-        Asks::Assistant | Asks::Tools | Asks::Destination | Asks::Knowledge | Asks::Endpointing => {
-            document::vapi_reply::MAX_BYTES
-        }
-    }
-}
-
-fn tenant_key<'a>(
-    event: &'a CallEvent<'_>,
-    route: &Route,
-    head: &'a Parts,
-    path: &'a str,
-    query: &'a str,
-) -> Option<Cow<'a, str>> {
-    tenants::resolve(
-        &route.tenant,
-        &event.keys,
-        |name| head.headers.get(name)?.to_str().ok().map(Cow::Borrowed),
-        |name| protocol::form::find(query.as_bytes(), name),
-        path,
-        event.outbound,
-    )
-}
-
-fn subject<'a>(
-    event: &'a CallEvent<'_>,
-    key: Option<&'a str>,
-    caller: Option<&'a str>,
-    settings: &'a Settings,
-) -> Subject<'a> {
-    Subject {
-        tenant: tenants::tenant(key, settings.directory.as_deref(), settings.unlisted),
-        call: event.call.as_deref(),
-        caller,
-    }
-}
-
-fn kind(event: Option<&CallEvent<'_>>) -> Kind {
-    match event.map(|event| event.kind) {
-        Some(EventKind::Start | EventKind::Step) => Kind::Voice,
-        _ => Kind::Event,
-    }
 }
 
 /// The first route whose path this is, or is below.
@@ -391,8 +201,14 @@ fn refuse(refusal: Refusal) -> Response<Reply> {
     response
 }
 
-fn no_answer(cause: Cause) -> Response<Reply> {
-    match cause {
+fn no_answer(failure: &Failure) -> Response<Reply> {
+    tracing::debug!(
+        cause = failure.cause.name(),
+        retry_safe = failure.retry_safe,
+        source = failure.source,
+        "A backend gave no answer."
+    );
+    match failure.cause {
         Cause::Timeout => plain(StatusCode::GATEWAY_TIMEOUT, ""),
         _ => plain(StatusCode::BAD_GATEWAY, ""),
     }
