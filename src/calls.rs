@@ -319,7 +319,9 @@ impl Call {
         reached_served: bool,
         now: Tick,
     ) -> Option<Voice> {
-        self.flags = self.flags.with_if(Flags::SERVED, reached_served);
+        // Who got there and was let down by the answer was not served by it.
+        let served = reached_served && failed != Some(true);
+        self.flags = self.flags.with_if(Flags::SERVED, served);
         let failed = failed?;
         self.flags = self.flags.with_if(Flags::FAILED, failed);
         if !failed {

@@ -13,6 +13,7 @@ mod alarms;
 mod bench;
 mod event;
 mod genuine;
+mod lost;
 #[cfg(test)]
 mod simulation;
 mod status;
@@ -28,7 +29,7 @@ use std::time::Duration;
 use crate::document::FlawSet;
 pub use crate::measure::ReportKind;
 use crate::measure::scorecard::Mature;
-use crate::measure::{CallEnd, Ended, Observation};
+use crate::measure::{Answered, CallEnd, Ended, Observation};
 use crate::model::{PerBackend, Tick, Wall, mask_numbers};
 use crate::rollout::{self, Command, Entry, Order, Phase, Rollout, Wishes};
 pub use crate::rollout::{Refusal, RefusalKind};
@@ -38,6 +39,7 @@ use crate::split::{Scheme, Split};
 use alarms::Alarms;
 pub use event::{Effect, Event, Notice, Severity, Ticket};
 use genuine::Genuine;
+use lost::Lost;
 pub use status::{BackendStatus, Done, Reported, RuleStatus, Status, Verification};
 
 /// What the engine obeys. Built from a checked configuration.
@@ -76,6 +78,7 @@ pub struct Engine {
     evidence: Evidence,
     alarms: Alarms,
     genuine: Genuine,
+    lost: Lost,
     findings: Vec<Finding>,
     active: PerBackend<u64>,
     habits: FlawSet,
@@ -127,6 +130,7 @@ impl Engine {
         let mut engine = Self {
             alarms: Alarms::default(),
             genuine: Genuine::default(),
+            lost: Lost::default(),
             findings: Vec::new(),
             active: PerBackend::default(),
             habits: FlawSet::NONE,
@@ -245,6 +249,15 @@ impl Engine {
 
     /// What is counted here and not in the evidence.
     fn note(&mut self, observation: &Observation) {
+        match observation {
+            Observation::Placed(placed) => self.lost.placed(placed),
+            Observation::Answered(Answered {
+                voice: Some(voice),
+                counts: true,
+                ..
+            }) => self.lost.heard(voice),
+            _ => {}
+        }
         match observation {
             Observation::Placed(placed) if placed.after_latch => {
                 if let Some(verification) = &mut self.verification {

@@ -94,7 +94,8 @@ pub(super) async fn explain(
     };
     let explanation = (admin.explain)(subject);
     explanation.map(Json).ok_or_else(|| {
-        let detail = "no such call is known here: it was never seen, or its pin has expired";
+        let detail = "no such call is known here: it was never seen, its pin has expired, or its webhooks do \
+                      not count since they are not verified";
         Problem::new(StatusCode::NOT_FOUND, detail)
     })
 }

@@ -11,6 +11,7 @@ use super::problem::{Answer, Problem};
 use crate::engine::{ReportKind, Reported};
 use crate::model::{Backend, Percentage, mask};
 use crate::rollout::{Command, Level, List};
+use crate::split::tenants::e164;
 
 /// Bytes of a reason or a message; more is refused. They stand in every journal
 /// entry and on every screen.
@@ -259,8 +260,10 @@ fn percentage(percent: f64) -> Answer<Percentage> {
     })
 }
 
+/// A tenant's id. Where numbers are tenants they are looked up in E.164, so one that is
+/// pasted with its punctuation must not end on a list where nobody finds it.
 fn tenant_id(id: String) -> Answer<String> {
-    short("tenant", id)
+    short("tenant", e164(&id).into_owned())
 }
 
 fn short(field: &str, value: String) -> Answer<String> {

@@ -322,6 +322,11 @@ async fn each_change_becomes_its_command() {
             Command::Rollback(Level::Tenant("a".to_owned())),
         ),
         (
+            "rollback",
+            json!({"level": "tenant", "tenant": "+1 (312) 555-0100"}),
+            Command::Rollback(Level::Tenant("+13125550100".to_owned())),
+        ),
+        (
             "tenants/cl%C3%ADnica%2F1",
             json!({"list": "enabled"}),
             tenant(Some(List::Enabled)),

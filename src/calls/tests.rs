@@ -263,6 +263,15 @@ fn an_event_is_no_voice_but_can_reach_a_served_path() {
 }
 
 #[test]
+fn a_served_path_serves_nobody_whose_answer_failed() {
+    for (failed, served) in [(true, false), (false, true)] {
+        let mut call = call(EventKind::Start);
+        call.heard(Some(failed), GOES_ON, true, NOW);
+        assert_eq!(call.flags().has(Flags::SERVED), served);
+    }
+}
+
+#[test]
 fn how_an_inbound_call_ended() {
     use FinalStatus::{Canceled, Completed, Failed, NotReached};
     let caller = Some(HungUp::Caller);

@@ -7,6 +7,10 @@ use super::{Failure, failure};
 
 /// What to check.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Secrets are read from where the file says, so run it with the environment of the service. Of a file \
+that is well it says how each route tells genuine webhooks. The running service takes a changed file \
+with `switchback reload`; `reload --dry-run` says what would change.")]
 pub struct Args {
     /// The configuration file
     #[arg(long, short, value_name = "FILE")]

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use clap::builder::NonEmptyStringValueParser as NonEmpty;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
@@ -10,6 +11,7 @@ use super::{Failure, Output};
 
 /// What to explain, and how to print it.
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
 pub struct Args {
     /// Whom.
     #[command(flatten)]
@@ -19,15 +21,31 @@ pub struct Args {
     pub output: Output,
 }
 
+const AFTER_HELP: &str = "\
+Because:
+  pinned, inherited     the call, or its parent, is there already
+  claimed, token        the mark of the backend that started it; our token in the URL
+  latched, off          a reversal or total rollback is in force; the split is off
+  disabled, enabled     the tenant is in that list
+  hashed                the tenant's bucket against the percentage
+  unlisted, unplaced    the directory lacks the key; nothing to hash came: legacy
+  late, orphan          of a call not seen before: its end, or the middle of it
+  unrecognized          no webhook of the route's protocol: legacy
+
+A call is shown by a key made of its id, the `call` of the access log. Its words: leg: it
+belongs to another call; provisional: known by events alone, no voice webhook yet;
+started: a voice webhook has left. A webhook that is not known to be genuine pins
+nothing, so a call known only by such is not known here.";
+
 /// Whom to explain: one of the two.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 pub struct Subject {
-    /// Where this tenant's next call would go
-    #[arg(long, value_name = "ID")]
+    /// Where this tenant's next call would go: its name, or a key as webhooks carry it
+    #[arg(long, value_name = "ID", value_parser = NonEmpty::new())]
     pub tenant: Option<String>,
-    /// Where the call with this provider id is
-    #[arg(long, value_name = "ID")]
+    /// Where the call is, by any id the provider has for it or one of its legs
+    #[arg(long, value_name = "ID", value_parser = NonEmpty::new())]
     pub call: Option<String>,
 }
 

@@ -15,6 +15,10 @@ pub use self::screen::{Room, screen};
 
 /// How to show it.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Verdicts: pass; TRIP, the row acts or warns; withheld, it would and something speaks against it; \
+inconclusive, too little evidence yet; blind, it cannot see at this traffic. A `note` is about what \
+the rows cannot see: calls that cannot be placed, ends that never come, webhooks that do not verify.")]
 pub struct Args {
     /// Show it again every second, until Ctrl-C
     #[arg(long, short)]

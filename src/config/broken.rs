@@ -539,6 +539,11 @@ fn what_is_odd_but_possible_is_a_warning() {
             "this route never sees it",
         ),
         (
+            "[\"/ivr/agent\"]",
+            "[\"/ivr\"]",
+            "every webhook of this route reaches this",
+        ),
+        (
             "http://127.0.0.1:3002",
             "http://127.0.0.1:3001",
             "nothing would be migrated",

@@ -118,7 +118,16 @@ fn paths(draft: &Draft, add: &Add<'_>) {
         }
         let below = format!("{}/", path.value.trim_end_matches('/'));
         for served in &route.served {
-            if served.value != path.value && !served.value.starts_with(&below) {
+            let above = format!("{}/", served.value.trim_end_matches('/'));
+            if below.starts_with(&above) {
+                let message = "every webhook of this route reaches this `served` path";
+                add(Problem::warning(served.span.clone(), message).help(
+                    "every call would count as served, and none as abandoned: name the path of those who \
+                     got what they called for",
+                ));
+                continue;
+            }
+            if !served.value.starts_with(&below) {
                 let message = format!(
                     "`served` path `{}` is not below `{}`, so this route never sees it",
                     shown(&served.value),

@@ -319,11 +319,16 @@ fn verified(path: &str, old: Option<&Verify>, new: Option<&Verify>, into: &mut V
         return;
     }
     let (before, after) = (verify::told(old), verify::told(new));
-    into.push(if before == after {
-        format!("route `{path}` verifies by other keys, secrets or options")
-    } else {
-        format!("`route {path} verify`: {before} → {after}")
-    });
+    if before != after {
+        into.push(format!("`route {path} verify`: {before} → {after}"));
+    }
+    if let (Some(old), Some(new)) = (old, new)
+        && old.verifier != new.verifier
+    {
+        into.push(format!(
+            "route `{path}` verifies by other keys, secrets or options"
+        ));
+    }
 }
 
 fn tenants(old: &Config, new: &Config, into: &mut Vec<String>) {

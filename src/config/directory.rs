@@ -72,6 +72,7 @@ pub(super) fn read(text: &str, problems: &Problems) -> Listing {
     let mut listing = Listing::default();
     let mut known: HashMap<String, (usize, String)> = HashMap::new();
     let mut headed = false;
+    let mut bare: Option<(Range<usize>, usize)> = None;
     for (number, (span, line)) in lines(text).enumerate() {
         if line.is_empty() || line.starts_with('#') {
             continue;
@@ -99,6 +100,10 @@ pub(super) fn read(text: &str, problems: &Problems) -> Listing {
             }
         };
         let key = e164(key).into_owned();
+        if is_bare_number(&key) {
+            let (_, count) = bare.get_or_insert_with(|| (span.clone(), 0));
+            *count += 1;
+        }
         match known.entry(key.clone()) {
             Entry::Occupied(earlier) => {
                 let (line, other) = earlier.get();
@@ -120,6 +125,15 @@ pub(super) fn read(text: &str, problems: &Problems) -> Listing {
             }
         }
     }
+    if let Some((span, count)) = bare {
+        let message = match count {
+            1 => "a key looks like a telephone number without its plus".to_owned(),
+            count => format!("{count} keys look like telephone numbers without their plus"),
+        };
+        problems.add(Problem::warning(Some(span), message).in_tenants().help(
+            "numbers are looked up with it and would not be found; spreadsheets take it away",
+        ));
+    }
     if listing.pairs.is_empty() {
         problems.add(
             Problem::warning(
@@ -131,6 +145,11 @@ pub(super) fn read(text: &str, problems: &Problems) -> Listing {
         );
     }
     listing
+}
+
+/// Ten to fifteen digits and nothing else. Ids of Telnyx's connections are longer.
+fn is_bare_number(key: &str) -> bool {
+    (10..=15).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Trimmed lines and where they stand.
@@ -214,6 +233,25 @@ mod tests {
         assert_eq!(problems.len(), 1);
         assert!(problems[0].message.contains("header"), "{problems:?}");
         assert_eq!(listing.pairs.len(), 1);
+    }
+
+    #[test]
+    fn numbers_that_lost_their_plus_are_warned_of_once() {
+        let (_, problems) = told("key,tenant\nconn-7,a\n13125550100,a\n13125550101,b\n");
+        let [problem] = problems.as_slice() else {
+            panic!("one problem: {problems:?}");
+        };
+        assert_eq!(problem.level, super::super::Level::Warning);
+        assert!(problem.message.starts_with("2 keys look"), "{problem:?}");
+        for key in [
+            "+13125550100",
+            "131255501",
+            "1234567890123456789",
+            "acme1234567",
+        ] {
+            let (_, problems) = told(&format!("key,tenant\n{key},a\n"));
+            assert_eq!(problems, [], "{key}");
+        }
     }
 
     #[test]

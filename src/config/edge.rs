@@ -14,6 +14,7 @@ use crate::model::{Backend, Protocol};
 use crate::protocol::signature::Mode;
 use crate::proxy::settings::{Affinity, HostHeader};
 use crate::split::tenants::Source;
+use crate::split::token;
 
 /// Runs every check of this file.
 pub(super) fn run(draft: &Draft, add: &Add<'_>) {
@@ -78,6 +79,17 @@ const PUBLIC: &str = "add public_url = \"https://voice.example.com\" to [listen]
                       what the provider was given";
 
 fn claims(draft: &Draft, add: &Add<'_>) {
+    for side in Backend::ALL {
+        let Some(backend) = &draft.backends[side] else {
+            continue;
+        };
+        let claim = backend.upstream.value.claim.as_ref();
+        if claim.is_some_and(|claim| claim.query == token::PARAM) {
+            let message = format!("`{}` is the parameter of our own tokens", token::PARAM);
+            add(Problem::error(backend.claim_span.clone(), message)
+                .help("mark the calls with another one, for example \"origin\""));
+        }
+    }
     let claim = |side: Backend| {
         let backend = draft.backends[side].as_ref()?;
         Some((backend.upstream.value.claim.as_ref()?, &backend.claim_span))

@@ -121,7 +121,11 @@ fn checked(text: String, value: &Value<'_>) -> Option<Secret> {
     }
     if !text.bytes().all(|b| b.is_ascii_graphic()) {
         let message = format!("`{name}` holds characters that no header can carry");
-        let help = "use visible ASCII without spaces";
+        let help = if text.starts_with("Bearer ") {
+            "leave out the `Bearer ` before it: that is written for you"
+        } else {
+            "use visible ASCII without spaces, also at its ends"
+        };
         value.problems.add(Problem::error(span, message).help(help));
         return None;
     }

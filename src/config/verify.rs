@@ -226,6 +226,20 @@ fn twilio(
         return None;
     };
     let tokens = secret::one_or_two(&value, base)?;
+    for token in tokens.iter().map(Secret::expose) {
+        // Auth tokens are 32 hexadecimal digits; what an API key comes with is 32 of
+        // all letters and digits.
+        if token.len() == 32
+            && token.bytes().all(|byte| byte.is_ascii_alphanumeric())
+            && !token.bytes().all(|byte| byte.is_ascii_hexdigit())
+        {
+            let message = "`auth_token` looks like the secret of an API key";
+            let problem = Problem::warning(Some(value.key_span.clone()), message);
+            let help = "Twilio signs webhooks with the account's auth token alone, which is 32 \
+                        hexadecimal digits";
+            section.problems.add(problem.help(help));
+        }
+    }
     let mut tokens = tokens.iter().map(Secret::expose);
     // At least one was read.
     let first = TwilioToken::new(tokens.next()?);
@@ -343,11 +357,19 @@ pub(super) fn told(verify: Option<&Verify>) -> String {
 }
 
 impl Config {
-    /// For each route, how genuine webhooks are told: what `switchback check` says
-    /// of a file that is well.
+    /// For each route, how genuine webhooks are told, and what becomes of URLs that
+    /// name a backend: what `switchback check` says of a file that is well.
     pub fn verification(&self) -> Vec<String> {
-        let routes = &self.proxy.routes;
-        routes.iter().map(verification).collect()
+        let routes = self.proxy.routes.iter().map(verification);
+        let urls = match &self.proxy.public {
+            Some(_) => None,
+            None => Some(
+                "no `public_url`: absolute URLs that name a backend are handed out unchanged, and \
+                 lead past Switchback"
+                    .to_owned(),
+            ),
+        };
+        routes.chain(urls).collect()
     }
 }
 

@@ -1,11 +1,15 @@
 //! When people are told that a route no longer knows its provider: a wrong key must
 //! not silently kill the line, and a forger must not work unseen.
 //!
-//! A route is watched from its first verified webhook on; before that nobody knows
-//! whether its provider signs at all. Trouble begins with the first webhook that is
-//! rejected, refused or left out for want of a signature in a minute without any. People are told once it has gone on
-//! for a full minute and more than a fifth of the last minute's webhooks, at least
-//! five, were bad; and again when it was less for three minutes.
+//! Trouble begins with the first webhook that is rejected, refused or left out for
+//! want of a signature, in a minute without any. People are told once it has gone on for a full minute and more than a
+//! fifth of the last minute's webhooks, at least five, were bad; and again when it was
+//! less for three minutes.
+//!
+//! Where a route has verified any, that is critical. Where it never has since the
+//! start, the key may be wrong from the first day (or since a restart that came after
+//! the provider's change), and then every caller is turned away or nothing is proved;
+//! but whoever finds the URL can cause it too, so it is a warning.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -103,7 +107,10 @@ impl Genuine {
     /// What stands now, a sentence for each route in trouble.
     pub(super) fn notes(&self) -> impl Iterator<Item = String> {
         let told = self.routes.iter().filter(|(_, route)| route.told);
-        told.map(|(number, route)| trouble(&name(&self.paths, *number), route.last_minute.total()))
+        told.map(|(number, route)| {
+            let name = name(&self.paths, *number);
+            trouble(&name, route.last_minute.total(), route.verified)
+        })
     }
 }
 
@@ -125,10 +132,13 @@ impl Route {
         let left_out = checked.found == Found::Absent && !checked.counts;
         let bad = checked.refused || checked.found == Found::Rejected || left_out;
         self.heard = self.heard.max(checked.at);
-        self.verified |= matches!(checked.found, Found::Verified | Found::Replayed);
-        // What comes before the route has verified anything is held against nobody.
-        if !self.verified {
-            return;
+        if !self.verified && matches!(checked.found, Found::Verified | Found::Replayed) {
+            // What came before the key was right says nothing about it now.
+            *self = Self {
+                verified: true,
+                told: self.told,
+                ..Self::new(checked.at)
+            };
         }
         self.last_minute.change(checked.at, |slot| {
             slot.all += 1;
@@ -157,9 +167,14 @@ impl Route {
         if !self.told {
             let long = self.trouble.is_some_and(|since| now.since(since) >= MINUTE);
             self.told = long && seen.bad >= BAD_MIN && seen.bad * ONE_IN > seen.all;
+            let severity = if self.verified {
+                Severity::Critical
+            } else {
+                Severity::Warning
+            };
             return self
                 .told
-                .then(|| (Severity::Critical, trouble(&name(), seen)));
+                .then(|| (severity, trouble(&name(), seen, self.verified)));
         }
         let over = if self.peace.is_some_and(|since| now.since(since) >= PEACE) {
             "its webhooks verify again"
@@ -178,7 +193,7 @@ impl Route {
 }
 
 /// Which route, what is wrong, in figures, and what to look at.
-fn trouble(route: &str, seen: Looked) -> String {
+fn trouble(route: &str, seen: Looked, verified: bool) -> String {
     let Looked { all, bad, refused } = seen;
     if all == 0 {
         return format!(
@@ -186,13 +201,23 @@ fn trouble(route: &str, seen: Looked) -> String {
         );
     }
     let percent = bad * 100 / all;
+    let suspicion = if verified {
+        "Some verified before, so either the key or token in its `verify` no longer fits the provider's, or \
+         the provider signs only a part of what it sends (then use mode = \"if-present\"), or somebody \
+         forges webhooks"
+    } else {
+        "None has verified since the start, so the key or token in its `verify` is probably not the provider's \
+         (or `public_url` is not the URL it was given)"
+    };
     format!(
         "{bad} of {all} webhooks on {route} in the last minute did not verify ({percent} %), and {refused} of \
-         them were refused; none of them counts in any window. Some verified before, so either the key or \
-         token in its `verify` no longer fits the provider's, or the provider signs only a part of what it \
-         sends (then use mode = \"if-present\"), or somebody forges webhooks."
+         them were refused; none of them counts in any window. {suspicion}. {DO}"
     )
 }
+
+/// What to do at three in the morning, in the order that helps callers first.
+const DO: &str = "Correct it, or set mode = \"report\" so that all pass meanwhile, then `switchback reload` (a \
+                  secret by `env` changes with a restart only).";
 
 fn name(paths: &[String], number: u16) -> String {
     paths.get(usize::from(number)).map_or_else(
@@ -256,7 +281,8 @@ mod tests {
                     at: self.now,
                     route: 0,
                     found,
-                    counts: found == Found::Verified,
+                    // What is not signed is left out only once a route has verified any.
+                    counts: found == Found::Verified || found == Found::Absent && !refused,
                     refused,
                 });
             }
@@ -339,9 +365,40 @@ mod tests {
     }
 
     #[test]
-    fn a_route_that_never_verified_is_not_told_of() {
+    fn a_key_that_was_never_right_is_told_once_as_a_warning_with_what_to_do() {
         let mut watch = Watch::new();
         watch.tens(30, 0, 10);
+        let [(Severity::Warning, text)] = watch.told.as_slice() else {
+            panic!("one warning: {:?}", watch.told);
+        };
+        for word in ["None has verified", "`public_url`", "`switchback reload`"] {
+            assert!(text.contains(word), "{word} is not in: {text}");
+        }
+        assert_eq!(watch.genuine.notes().count(), 1);
+        watch.tens(18, 10, 0);
+        assert_eq!(watch.told.len(), 1, "not yet over");
+        watch.tens(1, 10, 0);
+        let (severity, text) = watch.told.last().unwrap();
+        assert_eq!((watch.told.len(), *severity), (2, Severity::Info), "{text}");
+    }
+
+    #[test]
+    fn a_provider_that_signs_nothing_is_told_of_only_where_that_is_refused() {
+        for (refused, told) in [(false, 0), (true, 1)] {
+            let mut watch = Watch::new();
+            for _ in 0..20 {
+                watch.come(10, Found::Absent, refused);
+                watch.wait(10);
+            }
+            assert_eq!(watch.told.len(), told, "refused: {refused}");
+        }
+    }
+
+    #[test]
+    fn what_came_before_the_first_verified_one_is_held_against_nobody() {
+        let mut watch = Watch::new();
+        watch.tens(3, 0, 10);
+        watch.tens(30, 10, 0);
         assert_eq!(watch.told, []);
     }
 

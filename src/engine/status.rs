@@ -233,7 +233,11 @@ fn notes(engine: &Engine, backends: &PerBackend<BackendStatus>, now: Tick) -> Ve
     for unseen in no_ends(engine, backends) {
         note(&unseen);
     }
-    for trouble in engine.genuine.notes() {
+    for trouble in engine
+        .genuine
+        .notes()
+        .chain(engine.lost.notes(&engine.split))
+    {
         note(&trouble);
     }
     notes

@@ -13,11 +13,11 @@ pub(super) const WEBHOOK_DURATION: Name = Name(
 );
 pub(super) const UNCOUNTED: Name = Name(
     "switchback_webhooks_uncounted_total",
-    "Webhooks not known to be genuine where they should be: answered, and counted nowhere else.",
+    "Webhooks not known to be genuine where they should be, or told a second time: answered, and counted nowhere else.",
 );
 pub(super) const SIGNATURES: Name = Name(
     "switchback_signatures_total",
-    "Webhooks whose signature was looked at, by what was found.",
+    "Webhooks whose signature was looked at: verified, replayed (the very same came before), absent or rejected.",
 );
 pub(super) const DATA_QUERY: Name = Name(
     "switchback_data_query_seconds",

@@ -1,5 +1,6 @@
-//! The access log: one JSON line for every webhook, written by a thread of its
-//! own from what the tally already tells, so that it costs a request nothing.
+//! The access log: one JSON line for every webhook, and one more where its signature
+//! was looked at and not verified, also when it was refused. Written by a thread of
+//! its own from what the tally already tells, so that it costs a request nothing.
 //!
 //! No number, call id or digit stands in it: a call is named by its key.
 
@@ -11,7 +12,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use anyhow::Context as _;
 use serde::Serialize;
 
-use crate::measure::{Answered, Observation};
+use crate::measure::{Answered, Checked, Found, Observation};
 use crate::model::{Tick, Wall};
 
 /// Batches (a tenth of a second each) that may wait for a slow disk; more are
@@ -47,11 +48,23 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     latency_ms: Option<f64>,
     overhead_us: u32,
-    /// Only where it is false: the webhook is not known to be genuine and counts nowhere.
+    /// Only where it is false: the webhook is not known to be genuine, or was told a
+    /// second time, and counts nowhere.
     #[serde(skip_serializing_if = "is_true")]
     counted: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     call: Option<String>,
+}
+
+/// A webhook that is not verified where somebody looks; what became of it otherwise
+/// stands in a line of its own, if it was not refused.
+#[derive(Serialize)]
+struct Doubted<'a> {
+    time: String,
+    route: &'a str,
+    kind: &'static str,
+    outcome: &'static str,
+    refused: bool,
 }
 
 #[expect(
@@ -82,17 +95,21 @@ impl AccessLog {
         wall: Wall,
         routes: impl Fn() -> Vec<String>,
     ) {
-        let answered: Vec<_> = observations
+        let told: Vec<_> = observations
             .iter()
-            .filter(|it| matches!(it, Observation::Answered(_)))
+            .filter(|it| match it {
+                Observation::Answered(_) => true,
+                Observation::Checked(checked) => checked.found != Found::Verified,
+                _ => false,
+            })
             .copied()
             .collect();
-        if answered.is_empty() {
+        if told.is_empty() {
             return;
         }
-        let lines = answered.len() as u64;
+        let lines = told.len() as u64;
         let job = Job::Batch {
-            observations: answered,
+            observations: told,
             now,
             wall,
             routes: routes(),
@@ -145,23 +162,47 @@ fn write_batch(
     routes: &[String],
 ) -> anyhow::Result<()> {
     for observation in observations {
-        let Observation::Answered(answered) = observation else {
-            continue;
-        };
-        serde_json::to_writer(&mut *file, &line(answered, now, wall, routes))?;
+        match observation {
+            Observation::Answered(it) => {
+                serde_json::to_writer(&mut *file, &line(it, now, wall, routes))?;
+            }
+            Observation::Checked(it) => {
+                serde_json::to_writer(&mut *file, &doubted(it, now, wall, routes))?;
+            }
+            _ => continue,
+        }
         file.write_all(b"\n")?;
     }
     file.flush()?;
     Ok(())
 }
 
+fn doubted<'a>(it: &Checked, now: Tick, wall: Wall, routes: &'a [String]) -> Doubted<'a> {
+    Doubted {
+        time: time(it.at, now, wall),
+        route: path(it.route, routes),
+        kind: "signature",
+        outcome: it.found.name(),
+        refused: it.refused,
+    }
+}
+
+/// The calendar's moment of a tick.
+fn time(at: Tick, now: Tick, wall: Wall) -> String {
+    let ago_ms = i64::try_from(now.since(at).as_millis()).unwrap_or(0);
+    jiff::Timestamp::from_millisecond(wall.0 - ago_ms)
+        .map(|at| format!("{at:.3}"))
+        .unwrap_or_default()
+}
+
+fn path(route: u16, routes: &[String]) -> &str {
+    routes.get(usize::from(route)).map_or("", String::as_str)
+}
+
 fn line<'a>(it: &Answered, now: Tick, wall: Wall, routes: &'a [String]) -> Line<'a> {
-    let ago_ms = i64::try_from(now.since(it.at).as_millis()).unwrap_or(0);
     Line {
-        time: jiff::Timestamp::from_millisecond(wall.0 - ago_ms)
-            .map(|at| format!("{at:.3}"))
-            .unwrap_or_default(),
-        route: routes.get(usize::from(it.route)).map_or("", String::as_str),
+        time: time(it.at, now, wall),
+        route: path(it.route, routes),
         kind: it.kind.name(),
         backend: it.backend.name(),
         outcome: it.outcome.name(),
@@ -178,6 +219,39 @@ mod tests {
     use super::*;
     use crate::measure::{Kind, Outcome};
     use crate::model::Backend;
+
+    #[test]
+    fn a_signature_that_was_not_verified_has_a_line_and_one_that_was_has_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("access.log");
+        let mut log = AccessLog::start(&path).unwrap();
+        let checked = |found, refused: bool| {
+            Observation::Checked(Checked {
+                at: Tick(0),
+                route: 0,
+                found,
+                counts: !refused,
+                refused,
+            })
+        };
+        let observations = [
+            checked(Found::Verified, false),
+            checked(Found::Absent, false),
+            checked(Found::Rejected, true),
+        ];
+        log.write(&observations, Tick(0), Wall(0), || vec!["/ivr".to_owned()]);
+        drop(log);
+        let expected = "\
+{\"time\":\"1970-01-01T00:00:00.000Z\",\"route\":\"/ivr\",\"kind\":\"signature\",\"outcome\":\"absent\",\"refused\":false}
+{\"time\":\"1970-01-01T00:00:00.000Z\",\"route\":\"/ivr\",\"kind\":\"signature\",\"outcome\":\"rejected\",\"refused\":true}
+";
+        // Its thread writes when it comes to it.
+        let written = || std::fs::read_to_string(&path).unwrap_or_default();
+        while written().len() < expected.len() {
+            std::thread::yield_now();
+        }
+        assert_eq!(written(), expected);
+    }
 
     #[test]
     fn a_webhook_that_does_not_count_says_so_and_one_that_counts_says_nothing() {

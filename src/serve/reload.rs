@@ -13,7 +13,7 @@ use crate::config::{self, Config, Loaded};
 use crate::desk::{Reload, Reloaded};
 use crate::engine::Event;
 use crate::proxy::Routing;
-use crate::split::tenants::tenant;
+use crate::split::tenants::{e164, tenant};
 use crate::split::{Because, By, Split, Subject, Tenant};
 use crate::table::{Table, View};
 
@@ -160,6 +160,8 @@ fn call_explained(view: &View) -> Value {
 
 fn tenant_explained(key: &str, routing: &Routing) -> Value {
     let settings = &routing.settings;
+    // As a webhook's number would be, whose punctuation means nothing.
+    let key = &*e164(key);
     let listed = tenant(Some(key), settings.directory.as_deref(), settings.unlisted);
     // An operator may ask by the tenant's own name as well as by a key of it.
     let named = settings

@@ -103,7 +103,10 @@ fn head(status: &Status, lines: &mut Vec<String>) {
         "soaking" | "complete" => GREEN,
         _ => BOLD,
     };
-    let phase = format!("{} since {}", status.phase, moment(status));
+    let phase = match moment(status) {
+        Some(moment) => format!("{} since {moment}", status.phase),
+        None => status.phase.clone(),
+    };
     lines.extend(beside("phase", &phase, colour));
     if let Some(because) = &status.because {
         lines.extend(beside("because", because, Style::new()));
@@ -133,17 +136,21 @@ fn head(status: &Status, lines: &mut Vec<String>) {
     lines.extend(beside("routing", &running, DIM));
 }
 
-/// When the phase began, to the second, and how long ago that is.
-fn moment(status: &Status) -> String {
+/// When the phase began, to the second, and how long ago that is. None where it never
+/// did: nothing was ever decided.
+fn moment(status: &Status) -> Option<String> {
     let read = |text: &str| text.parse::<jiff::Timestamp>().ok();
     let Some(since) = read(&status.phase_since) else {
-        return status.phase_since.clone();
+        return Some(status.phase_since.clone());
     };
+    if since == jiff::Timestamp::UNIX_EPOCH {
+        return None;
+    }
     let ago = read(&status.at).map(|now| now.as_second() - since.as_second());
-    match ago.and_then(|ago| u64::try_from(ago).ok()) {
+    Some(match ago.and_then(|ago| u64::try_from(ago).ok()) {
         Some(ago) => format!("{since:.0} ({} ago)", span(ago)),
         None => format!("{since:.0}"),
-    }
+    })
 }
 
 fn verification(seen: &Verification, lines: &mut Vec<String>) {

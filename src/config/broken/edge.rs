@@ -115,6 +115,10 @@ fn a_claim_is_a_parameter_and_its_value() {
             "claim = { query = \"a\", value = \"b\", valeu = \"c\" }",
             "did you mean `value`?",
         ),
+        (
+            "claim = { query = \"_sb\", value = \"new\" }",
+            "the parameter of our own tokens",
+        ),
     ] {
         under(NEW, claim, claim, message);
     }

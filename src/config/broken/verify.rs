@@ -269,6 +269,11 @@ fn a_public_key_is_one() {
         ("[\"hunter2!\"]", "\"hunter2!", "is not base64"),
         ("\"aGVsbG8=\"", "public_keys", "is not 32 bytes long"),
         ("[\"KEY0192hunter2\"]", "\"KEY", "looks like an API key"),
+        (
+            "[\"d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a\"]",
+            "\"d75",
+            "is written in hexadecimal",
+        ),
         ("[7]", "7", "is a number here"),
         ("7", "7", "is a number here"),
         ("[{ file = \"gone\" }]", "{ file", "cannot be read"),
@@ -317,6 +322,34 @@ fn an_auth_token_is_a_secret_and_resign_needs_it() {
     ] {
         bench.says(&format!("{{ {written} }}"), caret, message);
     }
+}
+
+#[test]
+fn the_secret_of_an_api_key_is_warned_of() {
+    let bench = Bench::of("twilio");
+    for (token, warned) in [
+        ("0dD4c3b2a1908f7e6d5c4b3a29180f7e", false),
+        ("0dD4c3b2a1908f7e6d5c4b3a29180f7g", true),
+        ("0dD4c3b2a1908f7e6d5c4b3a29180f7", false),
+    ] {
+        fs::write(bench.dir.path().join("key"), format!("{token}\n")).unwrap();
+        let written = "{ auth_token = { file = \"key\" } }";
+        if warned {
+            bench.says(written, "auth_token", "the secret of an API key");
+            assert!(bench.load(written).is_ok(), "it is only a warning");
+        } else {
+            assert_eq!(bench.lines(written), [""; 0], "{token}");
+        }
+    }
+}
+
+#[test]
+fn a_token_with_its_scheme_is_told_to_go_without() {
+    let bench = Bench::of("vapi");
+    fs::write(bench.dir.path().join("key"), "Bearer abcdefghijklmnop\n").unwrap();
+    let written = "{ bearer = { file = \"key\" } }";
+    bench.says(written, "bearer", "no header can carry");
+    assert!(bench.lines(written)[0].contains("leave out the `Bearer `"));
 }
 
 #[test]
@@ -487,9 +520,16 @@ fn check_says_what_is_verified_and_how() {
     let unverified = checked(WELL).unwrap().config.verification();
     assert_eq!(
         unverified,
-        ["/ivr (telnyx-texml): not verified: whoever knows the URL can post"]
+        [
+            "/ivr (telnyx-texml): not verified: whoever knows the URL can post",
+            "no `public_url`: absolute URLs that name a backend are handed out unchanged, and lead \
+             past Switchback"
+        ]
     );
-    let walled = WELL.replacen("sources = []", "sources = [\"10.0.0.0/8\"]", 1);
+    let walled = format!("[listen]\n{PUBLIC}");
+    let walled = WELL
+        .replacen("sources = []", "sources = [\"10.0.0.0/8\"]", 1)
+        .replacen("[listen]\n", &walled, 1);
     let walled = checked(&walled).unwrap().config.verification();
     assert_eq!(
         walled,
@@ -550,6 +590,12 @@ fn new_keys_are_taken_on_a_reload_and_told_without_showing_them() {
         assert_eq!(diff.changed, [said]);
         assert!(diff.refused.is_empty() && diff.needs_restart.is_empty());
     }
+    let both = "{ mode = \"required\", auth_token = { file = \"two\" } }";
+    assert_eq!(
+        diff(&load(one), &load(both)).changed.len(),
+        2,
+        "neither hides the other"
+    );
 }
 
 #[test]

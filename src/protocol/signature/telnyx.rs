@@ -15,7 +15,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::HeaderName;
 
-use super::{Doubt, KeyError, Signed, base64, decimal, is_fresh, once, once_at, only};
+use super::{Doubt, KeyError, Signed, base64, decimal, is_fresh, once_at, only};
 use crate::model::Wall;
 
 /// Seconds since 1970 as Telnyx's clock had them, decimal.
@@ -79,12 +79,15 @@ impl TelnyxKeys {
                 "signed by another key, or changed on the way",
             ));
         }
-        // All GETs of one second have one signature: nothing but the time is in it.
-        Ok(Some(if signed.body.is_empty() {
-            once_at(&signature, signed.target)
+        // All GETs of one second have one signature: nothing but the time is in it. And
+        // so have two forms of one call that are the same and go to two documents, as
+        // behind a redirect.
+        let place = if signed.body.is_empty() {
+            signed.target
         } else {
-            once(&signature)
-        }))
+            signed.target.split('?').next().unwrap_or_default()
+        };
+        Ok(Some(once_at(&signature, place)))
     }
 
     pub(super) fn have_signed(&self, message: &[u8], signature: &[u8]) -> bool {
@@ -160,6 +163,11 @@ fn key_bytes(text: &str) -> Result<[u8; 32], KeyError> {
             .collect(),
         None => text.to_owned(),
     };
+    if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(wrong(
+            "is written in hexadecimal: give it in base64, as Mission Control shows it",
+        ));
+    }
     let bytes = STANDARD.decode(text.as_bytes()).map_err(|_| {
         wrong("is not base64: copy it from Mission Control as it stands, with the = at its end")
     })?;

@@ -90,6 +90,18 @@ fn soaking() -> Status {
 }
 
 #[test]
+fn a_rollout_that_never_began_is_idle_since_no_time() {
+    let status = Status {
+        phase: "idle".to_owned(),
+        phase_since: "1970-01-01T00:00:00Z".to_owned(),
+        ..soaking()
+    };
+    let lines = screen(&status, Room::default());
+    let first = strip_str(&lines[0]).to_string();
+    assert_eq!(first, "phase        idle");
+}
+
+#[test]
 fn a_quiet_rollout_looks_like_this() {
     let expected = "\
 phase        soaking since 2026-11-20T08:00:00Z (1 min 5 s ago)

@@ -156,6 +156,26 @@ fn a_replay_is_known_by_its_signature_and_a_retry_is_none() {
 }
 
 #[test]
+fn the_same_form_for_two_documents_is_no_replay_and_for_another_query_it_is() {
+    let keys = by(&[KEY]);
+    let at = |target: &str| {
+        let mut webhook = webhook(JSON, BY_KEY);
+        webhook.target = target.to_owned();
+        webhook.by(&keys).once
+    };
+    assert_ne!(
+        at("/ivr/welcome"),
+        at("/ivr/menu"),
+        "a redirect led from one to the other"
+    );
+    assert_eq!(
+        at("/ivr/menu?x=1"),
+        at("/ivr/menu?x=2"),
+        "nothing signs a query"
+    );
+}
+
+#[test]
 fn two_gets_of_one_second_are_no_replay_of_each_other() {
     let keys = by(&[KEY]);
     let get = |target: &str| {
@@ -207,6 +227,8 @@ fn what_is_no_key_is_refused_with_a_reason() {
         ),
         (KEY.trim_end_matches('=').to_owned(), "not base64"),
         (KEY.replace('/', "_"), "not base64"),
+        ("d75A".repeat(16), "hexadecimal"),
+        ("d75A".repeat(15), "not 32 bytes"),
         (STANDARD.encode([7; 31]), "not 32 bytes"),
         (STANDARD.encode([7; 44]), "not 32 bytes"),
         // The field's prime and what lies above it: 19 points written a second time.
