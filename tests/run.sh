@@ -74,7 +74,7 @@ cases=${HOSTILE_CASES:-../shared/smuggling}
 if [ -f "$cases/cases.jsonl" ]; then
   python3 tests/hostile.py "$cases" $long
 else
-  leave "the public collection of hostile framing: set HOSTILE_CASES to its directory (tests/edge.rs has our own cases)"
+  leave "the public collection of hostile framing: set HOSTILE_CASES to its directory (tests/edge/refusals.rs has our own cases)"
 fi
 
 step "the providers' own libraries judge"
