@@ -43,12 +43,18 @@ pub fn rewrite(body: &[u8], addresses: &Addresses, token: Option<&str>) -> Optio
     if body.len() > MAX_BYTES || markup::is_utf16(body) {
         return None;
     }
-    if token.is_none() && !addresses.are_mentioned(body) && !may_hide(body) {
+    if token.is_none() && !may_lead_away(body, addresses) {
         return None;
     }
     let readable = readable(body);
     let splices = Reading::new(&readable, addresses, token).run();
     (!splices.is_empty()).then(|| spliced(body, &splices))
+}
+
+/// Is a backend named in it, or could it be, in a way that only reading tells? If not,
+/// [`rewrite`] changes nothing but for a token's sake.
+pub fn may_lead_away(body: &[u8], addresses: &Addresses) -> bool {
+    addresses.are_mentioned(body) || may_hide(body)
 }
 
 /// What replaces which bytes of the document. They come in order.

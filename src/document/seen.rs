@@ -6,7 +6,7 @@
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use super::address::Addresses;
-use super::rewrite::rewrite;
+use super::rewrite::may_lead_away;
 use super::{Judgement, judge};
 use crate::model::Protocol;
 
@@ -26,7 +26,7 @@ pub struct Seen {
 pub struct Reading {
     /// What it is worth and does.
     pub judgement: Judgement,
-    /// A URL in it names a backend, and would lead the provider past us.
+    /// A URL in it may name a backend, and would lead the provider past us.
     pub leads_away: bool,
 }
 
@@ -40,7 +40,7 @@ impl Seen {
         }
     }
 
-    /// As [`judge`] and [`rewrite`], from memory where these very bytes were read before
+    /// As [`judge`] and [`may_lead_away`], from memory where these very bytes were read before
     /// under the same protocol, content type and addresses.
     pub fn read(
         &mut self,
@@ -59,7 +59,7 @@ impl Seen {
             place => {
                 let reading = Reading {
                     judgement: judge(protocol, content_type, body),
-                    leads_away: addresses.is_some_and(|it| rewrite(body, it, None).is_some()),
+                    leads_away: addresses.is_some_and(|it| may_lead_away(body, it)),
                 };
                 if let Some(place) = place {
                     *place = Some((hash, reading));
