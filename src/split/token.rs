@@ -15,7 +15,7 @@
 //! no other side, no other time. What a token may outweigh is written where calls
 //! are placed.
 
-use memchr::{memchr, memmem};
+use memchr::memchr;
 use std::fmt;
 use std::time::Duration;
 
@@ -139,7 +139,7 @@ pub fn strip(target: &str) -> Option<(String, &str)> {
     // Hardly a target carries one, so most are not taken apart.
     let (path, query) = target.split_at(memchr(b'?', target.as_bytes())?);
     let query = query.get(1..)?;
-    memmem::find(query.as_bytes(), PARAM.as_bytes())?;
+    memchr(b'_', query.as_bytes())?;
     let token = query.split('&').find_map(value)?;
     let mut stripped = String::with_capacity(target.len());
     stripped.push_str(path);
