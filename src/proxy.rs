@@ -2,9 +2,11 @@
 //!
 //! In the order of a request's life: [`listener`] and [`worker`] take the
 //! connection, `wire` and `framing` watch its bytes and its time below hyper,
-//! `strict` refuses what must not be relayed, `request` carries it through
-//! placement to the backend over `upstream` and `pool`, and `account` says,
-//! exactly once, how it went. `websocket` takes over where a request is a
+//! `strict` refuses what must not be relayed, and `request` tells the rest of
+//! the story: `genuine` looks at the signature, `told` at the call and where it goes,
+//! `forward` carries it to the backend over `upstream` and `pool`, `deliver` has the
+//! answer judged (`verdict`) and led home, and `account` says, exactly once, how it
+//! went. `stream` and `websocket` are for what is a handshake instead. `websocket` takes over where a request is a
 //! handshake.
 //!
 //! Everything of one request runs in one task on one core. What a worker shares
