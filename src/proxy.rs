@@ -6,8 +6,7 @@
 //! the story: `genuine` looks at the signature, `told` at the call and where it goes,
 //! `forward` carries it to the backend over `upstream` and `pool`, `deliver` has the
 //! answer judged (`verdict`) and led home, and `account` says, exactly once, how it
-//! went. `stream` and `websocket` are for what is a handshake instead. `websocket` takes over where a request is a
-//! handshake.
+//! went. Where a request is a handshake, `stream` and `websocket` take over.
 //!
 //! Everything of one request runs in one task on one core. What a worker shares
 //! with anybody is in [`Shared`], and nothing else.
