@@ -104,6 +104,7 @@ pub struct Metrics {
     tally_dropped: Counter,
     table_size: Gauge,
     evictions: Counter,
+    signatures_forgotten: Counter,
     pins_loaded: Counter,
     pins_unsaved: Counter,
     reload_ok: Gauge,
@@ -186,6 +187,7 @@ impl Metrics {
             tally_dropped: make.counter(&TALLY_DROPPED, &[]),
             table_size: make.gauge(&TABLE_SIZE, &[]),
             evictions: make.counter(&EVICTIONS, &[]),
+            signatures_forgotten: make.counter(&SIGNATURES_FORGOTTEN, &[]),
             pins_loaded: make.counter(&PINS_LOADED, &[]),
             pins_unsaved: make.counter(&PINS_UNSAVED, &[]),
             reload_ok: make.gauge(&RELOAD_OK, &[]),
@@ -344,6 +346,11 @@ impl Metrics {
     /// Counts observations the tally had to drop.
     pub fn tally_dropped(&self, count: u64) {
         self.tally_dropped.increment(count);
+    }
+
+    /// How many signatures were forgotten early, in all.
+    pub fn signatures_forgotten(&self, count: u64) {
+        self.signatures_forgotten.absolute(count);
     }
 
     /// Shows the call table: calls in it now, calls put out of it since the

@@ -105,12 +105,6 @@ impl Trust {
         word.load(Ordering::Relaxed) & bit != 0
     }
 
-    /// Forgets what a route verified, for when its number now means another.
-    pub fn forget(&self, route: u16) {
-        let (word, bit) = self.bit(route);
-        word.fetch_and(!bit, Ordering::Relaxed);
-    }
-
     fn bit(&self, route: u16) -> (&AtomicU64, u64) {
         let word = self.routes.get(usize::from(route / 64));
         (
@@ -268,9 +262,6 @@ mod tests {
         for route in [2, 62, 65, u16::MAX - 1] {
             assert!(!trust.has_verified(route), "{route}");
         }
-        trust.forget(64);
-        assert!(!trust.has_verified(64));
-        assert!(trust.has_verified(63));
     }
 
     #[test]

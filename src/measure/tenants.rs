@@ -139,18 +139,7 @@ impl Hasher for AsItIs {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-    struct Count(i32);
-
-    impl Slot for Count {
-        fn add(&mut self, other: &Self) {
-            self.0 += other.0;
-        }
-        fn subtract(&mut self, other: &Self) {
-            self.0 -= other.0;
-        }
-    }
+    use crate::measure::window::counting::Count;
 
     #[test]
     fn counts_are_read_by_tenant_over_a_stretch_and_leave_after_it() {
@@ -173,7 +162,7 @@ mod tests {
         }
         assert_eq!(tenants.slots[0].len(), TENANTS_MAX);
         let found = tenants.between(Tick(0), Tick(0));
-        let all: i32 = found.values().map(|count| count.0).sum();
+        let all: i64 = found.values().map(|count| count.0).sum();
         assert_eq!(all, 4999, "none is lost");
     }
 

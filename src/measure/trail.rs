@@ -89,18 +89,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-    struct Count(i64);
-
-    impl Slot for Count {
-        fn add(&mut self, other: &Self) {
-            self.0 += other.0;
-        }
-        fn subtract(&mut self, other: &Self) {
-            self.0 -= other.0;
-        }
-    }
+    use crate::measure::window::counting::Count;
 
     #[test]
     fn a_day_of_hours_says_since_when_it_counts() {

@@ -213,14 +213,13 @@ pub fn whole_seconds(span: Duration) -> u64 {
     span.as_secs().clamp(1, LONGEST.as_secs())
 }
 
+/// The smallest slot there is, for the tests of everything that is made of slots.
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
+pub(super) mod counting {
+    use super::Slot;
 
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-    struct Count(i64);
+    pub(in crate::measure) struct Count(pub(in crate::measure) i64);
 
     impl Slot for Count {
         fn add(&mut self, other: &Self) {
@@ -230,6 +229,14 @@ mod tests {
             self.0 -= other.0;
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::measure::window::counting::Count;
 
     const SPANS: [Duration; 4] = [
         Duration::from_secs(1),

@@ -116,6 +116,10 @@ pub(super) const EVICTIONS: Name = Name(
     "switchback_evictions_total",
     "Calls put out of a full call table.",
 );
+pub(super) const SIGNATURES_FORGOTTEN: Name = Name(
+    "switchback_signatures_forgotten_total",
+    "Signatures forgotten before their time because too many came; a replay of one of them counts.",
+);
 pub(super) const PINS_LOADED: Name = Name(
     "switchback_pins_loaded_total",
     "Pins read back at the start.",
@@ -130,7 +134,7 @@ pub(super) const RELOAD_OK: Name = Name(
 );
 pub(super) const BUILD: Name = Name("switchback_build_info", "1; the labels name the build.");
 
-pub(super) const COUNTERS: [&Name; 17] = [
+pub(super) const COUNTERS: [&Name; 18] = [
     &WEBHOOKS,
     &UNCOUNTED,
     &SIGNATURES,
@@ -146,6 +150,7 @@ pub(super) const COUNTERS: [&Name; 17] = [
     &AFTER_LATCH,
     &TALLY_DROPPED,
     &EVICTIONS,
+    &SIGNATURES_FORGOTTEN,
     &PINS_LOADED,
     &PINS_UNSAVED,
 ];

@@ -46,12 +46,11 @@ pub(super) fn deliver(
             }
             let sentence = verdict.on(head.status, &head.headers, Some(&bytes));
             sentence.pass(&mut account, at);
-            let stays = !sentence.leads_away && token.is_none()
-                || !verdict.is_read(head.status, &head.headers);
-            let led_home = if stays {
-                None
-            } else {
+            let may_change = sentence.is_read && (sentence.leads_away || token.is_some());
+            let led_home = if may_change {
                 lead_home(verdict, &bytes, token)
+            } else {
+                None
             };
             if token.is_some() && led_home.is_some() {
                 keep_from_caches(&mut head.headers);

@@ -36,6 +36,8 @@ pub(super) struct Verdict<'a> {
 pub(super) struct Sentence {
     outcome: Outcome,
     judgement: Judgement,
+    /// It was looked into, so its URLs can be led home.
+    pub(super) is_read: bool,
     /// It may hold URLs that name a backend.
     pub(super) leads_away: bool,
 }
@@ -55,10 +57,11 @@ impl Verdict<'_> {
         headers: &HeaderMap,
         body: Option<&[u8]>,
     ) -> Sentence {
+        let is_read = self.is_read(status, headers);
         let Reading {
             judgement,
             leads_away,
-        } = if self.is_read(status, headers) {
+        } = if is_read {
             self.read(headers, body)
         } else {
             judged(Judgement::default())
@@ -73,6 +76,7 @@ impl Verdict<'_> {
         Sentence {
             outcome,
             judgement,
+            is_read,
             leads_away,
         }
     }
@@ -114,7 +118,7 @@ impl Verdict<'_> {
 
     /// Is the answer to be read? Not where nobody waits for one, none came, it is
     /// audio, or it is encoded, which we do not undo.
-    pub(super) fn is_read(&self, status: StatusCode, headers: &HeaderMap) -> bool {
+    fn is_read(&self, status: StatusCode, headers: &HeaderMap) -> bool {
         !matches!(self.asks, Asks::Nothing | Asks::Audio)
             && status.is_success()
             && self.is_success(status)

@@ -290,6 +290,10 @@ impl Conductor {
         self.parts
             .metrics
             .table(table.len() as u64, table.evictions());
+        let trust = &self.parts.shared.trust;
+        self.parts
+            .metrics
+            .signatures_forgotten(trust.forgotten_early());
         self.parts
             .metrics
             .pins_unsaved(self.parts.pins.dropped() + self.parts.pins.failed());
