@@ -7,6 +7,7 @@
 mod end;
 mod flags;
 mod moment;
+pub mod rescue;
 
 pub use end::Fate;
 pub use flags::Flags;

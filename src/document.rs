@@ -7,6 +7,7 @@
 
 pub mod address;
 pub mod course;
+pub mod last_resort;
 pub mod markup;
 pub mod rewrite;
 pub mod scan;

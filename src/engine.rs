@@ -275,6 +275,8 @@ impl Engine {
             | Observation::Answered(_)
             | Observation::Connected { .. }
             | Observation::Stream { .. }
+            | Observation::Rescued(_)
+            | Observation::Health(_)
             | Observation::Refused { .. } => {}
         }
     }

@@ -17,6 +17,10 @@ pub mod split;
 
 pub mod calls;
 
+pub mod breaker;
+
+pub mod health;
+
 pub mod measure;
 
 pub mod rules;
@@ -34,6 +38,8 @@ pub mod metrics;
 pub mod tally;
 
 pub mod table;
+
+pub mod gate;
 
 pub mod trust;
 

@@ -44,6 +44,10 @@ pub enum Observation {
         /// What became of it.
         what: Streamed,
     },
+    /// Another than the backend a webhook was placed on answered it, or was to.
+    Rescued(Rescued),
+    /// A backend was asked how it is.
+    Health(Health),
     /// A request was refused at the edge, or never belonged to a call.
     Refused {
         /// Status sent to the client.
@@ -58,6 +62,7 @@ impl Observation {
     pub const fn is_evidence(&self) -> bool {
         match self {
             Self::Answered(what) => what.counts,
+            Self::Rescued(what) => what.counts,
             _ => true,
         }
     }
@@ -152,8 +157,12 @@ pub enum Cause {
     Abandoned,
     /// The provider hung up before a second was over.
     ClientGone,
-    /// Our own doing: a full queue, no descriptor, a bug.
+    /// Our own doing: no descriptor, no port, a bug.
     Internal,
+    /// Not asked: its breaker is open.
+    Breaker,
+    /// Not asked: as many requests were on their way to it as may be.
+    Full,
 }
 
 /// Whose fault a failure is.
@@ -169,7 +178,7 @@ pub enum Fault {
 
 impl Cause {
     /// Every cause, for metrics that exist from the start.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Connect,
         Self::Reset,
         Self::Stale,
@@ -180,6 +189,8 @@ impl Cause {
         Self::Abandoned,
         Self::ClientGone,
         Self::Internal,
+        Self::Breaker,
+        Self::Full,
     ];
 
     /// The word for it in metrics and logs.
@@ -195,6 +206,8 @@ impl Cause {
             Self::Abandoned => "abandoned",
             Self::ClientGone => "client-gone",
             Self::Internal => "internal",
+            Self::Breaker => "breaker",
+            Self::Full => "full",
         }
     }
 
@@ -276,6 +289,86 @@ impl Found {
     }
 }
 
+/// A webhook was rescued, or could not be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rescued {
+    /// When it was certain.
+    pub at: Tick,
+    /// The route's number.
+    pub route: u16,
+    /// Who should have answered.
+    pub from: Backend,
+    /// Why the other was asked.
+    pub why: Why,
+    /// What became of it.
+    pub result: RescueResult,
+    /// It is evidence: a genuine webhook.
+    pub counts: bool,
+}
+
+/// Why a webhook was rescued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Why {
+    /// Its backend failed.
+    Failed,
+    /// Its backend took longer than `rescue_after`.
+    Late,
+    /// Its backend was not asked: its breaker is open, or it has enough to do.
+    Kept,
+    /// Everything went to legacy while it waited.
+    Flip,
+}
+
+/// What became of a rescue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RescueResult {
+    /// Legacy answered.
+    Served,
+    /// The caller was sent to legacy's `entry`.
+    Moved,
+    /// Legacy failed too, and the backend that was late answered after all.
+    Late,
+    /// Nobody answered: the caller got the last resort.
+    LastResort,
+    /// Nobody answered, and there was nothing else to say.
+    Failed,
+}
+
+impl RescueResult {
+    /// Every result, for metrics that exist from the start.
+    pub const ALL: [Self; 5] = [
+        Self::Served,
+        Self::Moved,
+        Self::Late,
+        Self::LastResort,
+        Self::Failed,
+    ];
+
+    /// The word for it in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Served => "served",
+            Self::Moved => "moved",
+            Self::Late => "late",
+            Self::LastResort => "last-resort",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// A backend's answer to an active check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// When it was there, or was given up.
+    pub at: Tick,
+    /// Who was asked.
+    pub backend: Backend,
+    /// It answered as it should.
+    pub well: bool,
+    /// How long it took, in microseconds.
+    pub took_us: u32,
+}
+
 /// What became of a websocket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Streamed {
@@ -349,11 +442,13 @@ pub enum CallEnd {
     Unknown,
     /// No end was ever seen; given up after four idle hours.
     Expired,
+    /// It was taken from this backend because that failed; it ends elsewhere.
+    Rescued,
 }
 
 impl CallEnd {
     /// Every end, for metrics that exist from the start.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Served,
         Self::Abandoned,
         Self::Short,
@@ -362,6 +457,7 @@ impl CallEnd {
         Self::ProviderFailed,
         Self::Unknown,
         Self::Expired,
+        Self::Rescued,
     ];
 
     /// The word for it in metrics.
@@ -375,6 +471,7 @@ impl CallEnd {
             Self::ProviderFailed => "failed-provider",
             Self::Unknown => "unknown",
             Self::Expired => "expired",
+            Self::Rescued => "rescued",
         }
     }
 }

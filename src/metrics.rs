@@ -25,7 +25,8 @@ use self::names::*;
 use crate::document::Flaw;
 use crate::engine::{RuleStatus, Status};
 use crate::measure::{
-    Answered, CallEnd, Cause, Found, Kind, MENU_KEYS, Observation, Placed, Streamed, menu_place,
+    Answered, CallEnd, Cause, Found, Kind, MENU_KEYS, Observation, Placed, RescueResult, Streamed,
+    menu_place,
 };
 use crate::model::{Backend, PerBackend};
 use crate::rollout::Phase;
@@ -58,12 +59,9 @@ const STATUSES: [u16; 15] = [
 
 const OTHER: &str = "other";
 
-/// What became of a rescue.
-const RESCUE_RESULTS: [&str; 2] = ["served", "failed"];
-
 /// Reasons of a placement, in the order of the enum, so that one is found by its
 /// position.
-const BECAUSE: [(Because, &str); 14] = [
+const BECAUSE: [(Because, &str); 16] = [
     (Because::Pinned, "pinned"),
     (Because::Inherited, "inherited"),
     (Because::Claimed, "claimed"),
@@ -78,6 +76,8 @@ const BECAUSE: [(Because, &str); 14] = [
     (Because::Late, "late"),
     (Because::Orphan, "orphan"),
     (Because::Unrecognized, "unrecognized"),
+    (Because::Rescued, "rescued"),
+    (Because::Moved, "moved"),
 ];
 
 /// Served, then every cause.
@@ -117,6 +117,7 @@ struct RouteSeries {
     duration: PerBackend<Histogram>,
     signatures: [Counter; Found::ALL.len()],
     uncounted: Counter,
+    rescues: [Counter; RescueResult::ALL.len()],
 }
 
 struct StreamSeries {
@@ -255,6 +256,10 @@ impl Metrics {
                     Streamed::Closed => {}
                 }
             }
+            Observation::Rescued(rescued) => self.on_route(rescued.route, |route| {
+                route.rescues[rescued.result as usize].increment(1);
+            }),
+            Observation::Health(_) => {}
             Observation::Refused { status } => {
                 let known = STATUSES.iter().position(|known| known == status);
                 self.refused[known.unwrap_or(STATUSES.len())].increment(1);

@@ -40,7 +40,9 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use crate::breaker;
 use crate::document::FlawSet;
+use crate::model::PerBackend;
 use crate::proxy::settings::Settings;
 use crate::split::Split;
 use crate::split::token::TokenKey;
@@ -55,6 +57,9 @@ use crate::trust::Trust;
 pub struct Routing {
     /// What places a new call.
     pub split: Split,
+    /// Which backends are asked. Of new calls only: one that is under way has nobody
+    /// else to ask, unless its route says so.
+    pub breakers: PerBackend<breaker::State>,
     /// Flaws that legacy itself shows so often that they are only a warning.
     pub habits: FlawSet,
     /// Everything else the edge obeys.

@@ -30,6 +30,7 @@ use crate::document::FlawSet;
 use crate::engine::{self, Engine, Status};
 use crate::journal;
 use crate::metrics::Metrics;
+use crate::model::PerBackend;
 use crate::proxy::{self, Routing, Shared};
 use crate::rollout::Rollout;
 use crate::split::token::TokenKey;
@@ -165,6 +166,7 @@ pub fn start(mut config: Config, signals: Signals) -> anyhow::Result<Running> {
     let shared = Shared {
         routing: Arc::new(ArcSwap::from_pointee(Routing {
             split: engine.split().clone(),
+            breakers: PerBackend::default(),
             habits: FlawSet::NONE,
             settings: Arc::new(edge(&config)),
             tokens: Arc::new(tokens(&config, seed)),

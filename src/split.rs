@@ -29,6 +29,9 @@ pub struct Split {
     /// When the latch in force was set, by the calendar. None where nobody knows: it
     /// was found set at a start, or in a journal that was damaged.
     pub latched_since: Option<Wall>,
+    /// Calls that are on new while a new one of theirs would go to legacy are sent to
+    /// legacy's entry at their next webhook; false leaves them where they are.
+    pub moves_live: bool,
     /// Off means legacy, before anything else is asked.
     pub enabled: bool,
     /// The share of buckets that go to new.
@@ -136,4 +139,8 @@ pub enum Because {
     Orphan,
     /// Not a webhook of a call at all, or of no route's protocol.
     Unrecognized,
+    /// Legacy answered its first webhook because new did not.
+    Rescued,
+    /// It began on new and was sent to legacy's entry.
+    Moved,
 }

@@ -17,6 +17,7 @@ fn split(generation: u64, percent: f64) -> Split {
         generation,
         latched: false,
         latched_since: None,
+        moves_live: false,
         enabled: true,
         percentage: Percentage::new(percent).unwrap(),
         enabled_tenants: [].into(),

@@ -309,6 +309,8 @@ fn backend(parent: &Section<'_>, section: &Section<'_>) -> Option<Backend> {
         host_header,
         names: names.iter().map(|name| name.value.clone()).collect(),
         claim,
+        cap: None,
+        health: None,
     });
     Some(Backend {
         upstream,

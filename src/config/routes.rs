@@ -11,7 +11,7 @@ use super::text;
 use super::verify;
 use super::walk::{At, Section, Value, shown};
 use crate::model::Protocol;
-use crate::proxy::settings::{Affinity, Route};
+use crate::proxy::settings::{Affinity, Rescue, Route};
 use crate::split::tenants::Source;
 
 /// When a backend has failed, where a route does not say.
@@ -58,6 +58,7 @@ impl Draft {
                 None => None,
             },
             affinity: self.affinity.value,
+            rescue: Rescue::of(self.protocol?),
         })
     }
 }

@@ -173,6 +173,7 @@ mod tests {
             generation: 1,
             latched: false,
             latched_since: None,
+            moves_live: false,
             enabled: true,
             percentage: Percentage::from_basis_points(whole * 100).unwrap(),
             enabled_tenants: HashSet::new(),

@@ -200,7 +200,7 @@ impl Scorecard {
                 CallEnd::Abandoned => slot.abandoned += 1,
                 CallEnd::Failed => slot.failed += 1,
                 CallEnd::Unknown | CallEnd::Expired => slot.unknown += 1,
-                CallEnd::Short | CallEnd::ProviderFailed => {}
+                CallEnd::Short | CallEnd::ProviderFailed | CallEnd::Rescued => {}
             }
             slot.bad += i64::from(bad == Some(true));
             slot.sound += i64::from(bad == Some(false));
@@ -531,7 +531,7 @@ const fn failed(what: &Ended) -> Option<bool> {
         return Some(true);
     }
     match what.end {
-        CallEnd::Failed => Some(true),
+        CallEnd::Failed | CallEnd::Rescued => Some(true),
         CallEnd::Served | CallEnd::Transferred | CallEnd::Abandoned | CallEnd::Unknown => {
             Some(false)
         }

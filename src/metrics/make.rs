@@ -4,9 +4,9 @@ use metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, R
 use metrics_exporter_prometheus::PrometheusRecorder;
 
 use super::names::*;
-use super::{BECAUSE, RESCUE_RESULTS, RouteSeries, RuleSeries, SideSeries, StreamSeries};
+use super::{BECAUSE, RouteSeries, RuleSeries, SideSeries, StreamSeries};
 use crate::document::Flaw;
-use crate::measure::{CallEnd, Cause, Found, Kind, MENU_KEYS, Outcome};
+use crate::measure::{CallEnd, Cause, Found, Kind, MENU_KEYS, Outcome, RescueResult};
 use crate::model::{Backend, PerBackend};
 use crate::rules::{Action, Rule};
 
@@ -29,10 +29,6 @@ impl Make<'_> {
     }
 
     pub(super) fn route(&self, path: &str) -> RouteSeries {
-        for result in RESCUE_RESULTS {
-            // Nothing counts in it yet; that it exists is the contract.
-            drop(self.counter(&RESCUES, &[("route", path), ("result", result)]));
-        }
         let webhooks = |backend: Backend, kind: Kind, outcome: usize| {
             let labels = [
                 ("backend", backend.name()),
@@ -43,6 +39,9 @@ impl Make<'_> {
             self.counter(&WEBHOOKS, &labels)
         };
         RouteSeries {
+            rescues: RescueResult::ALL.map(|result| {
+                self.counter(&RESCUES, &[("route", path), ("result", result.name())])
+            }),
             webhooks: PerBackend::from_fn(|backend| {
                 [Kind::Voice, Kind::Event]
                     .map(|kind| std::array::from_fn(|outcome| webhooks(backend, kind, outcome)))

@@ -329,6 +329,8 @@ mod tests {
             host_header: HostHeader::Public,
             names: Vec::new(),
             claim: None,
+            cap: None,
+            health: None,
         };
         let mut out = Vec::new();
         Outgoing {

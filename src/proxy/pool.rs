@@ -192,6 +192,8 @@ mod tests {
             host_header: HostHeader::Public,
             names: Vec::new(),
             claim: None,
+            cap: None,
+            health: None,
         };
         (listener, upstream)
     }

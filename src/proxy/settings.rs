@@ -7,9 +7,13 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::calls::rescue::Mode;
 use crate::document::address::Addresses;
+use crate::document::last_resort::LastResort;
+use crate::gate::Cap;
+use crate::health;
 use crate::model::{PerBackend, Protocol};
-use crate::protocol::signature::{Mode, TwilioToken, Verifier};
+use crate::protocol::signature::{self, TwilioToken, Verifier};
 use crate::split::tenants::{Directory, Source, Unlisted};
 
 /// Everything the public edge obeys.
@@ -108,6 +112,10 @@ pub struct Upstream {
     pub names: Vec<String>,
     /// Marks the first webhooks of calls it started itself.
     pub claim: Option<Claim>,
+    /// How much it is asked at once; None: as much as comes.
+    pub cap: Option<Cap>,
+    /// How its health is asked for, if it is.
+    pub health: Option<health::Settings>,
 }
 
 /// A mark in the query of a webhook.
@@ -149,13 +157,48 @@ pub struct Route {
     pub verify: Option<Verify>,
     /// Where a call's backend is remembered.
     pub affinity: Affinity,
+    /// What is done for a caller whose backend fails.
+    pub rescue: Rescue,
+}
+
+/// What is done for a caller whose backend fails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rescue {
+    /// Which webhooks legacy answers instead.
+    pub mode: Mode,
+    /// When legacy is asked as well.
+    pub after: Duration,
+    /// Where legacy takes over a call midway: a path on this host.
+    pub entry: Option<String>,
+    /// What the caller hears when nobody could answer; None: the failure is passed on,
+    /// so that the provider's own fallback acts.
+    pub last_resort: Option<Arc<LastResort>>,
+}
+
+impl Rescue {
+    /// What a route of this protocol does where the file says nothing.
+    pub fn of(protocol: Protocol) -> Self {
+        Self {
+            mode: Mode::Start,
+            after: match protocol {
+                // Telnyx delivers again after about 2 s.
+                Protocol::TelnyxTexml | Protocol::TelnyxCallControl => Duration::from_millis(1200),
+                // Vapi waits 7.5 s for an assistant.
+                Protocol::Vapi => Duration::from_millis(3500),
+                // Twilio waits 15 s.
+                Protocol::Twilio => Duration::from_secs(5),
+            },
+            entry: None,
+            last_resort: Some(Arc::new(LastResort::default())),
+        }
+    }
 }
 
 /// How a route tells genuine webhooks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verify {
     /// How strictly.
-    pub mode: Mode,
+    pub mode: signature::Mode,
     /// By what.
     pub verifier: Verifier,
     /// Verified webhooks are signed anew for the backend's own URL (Twilio).

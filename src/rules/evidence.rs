@@ -81,7 +81,10 @@ impl Evidence {
                 self.cards[*backend].connected(*took_us);
             }
             Observation::Stream { backend, what } => self.cards[*backend].streamed(*what),
-            Observation::Checked(_) | Observation::Refused { .. } => {}
+            Observation::Checked(_)
+            | Observation::Rescued(_)
+            | Observation::Health(_)
+            | Observation::Refused { .. } => {}
         }
     }
 

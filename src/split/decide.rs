@@ -158,7 +158,7 @@ impl Placement {
 impl Because {
     /// Every reason, for metrics that exist from the start. The order is part of
     /// the format of saved pins: new ones go last.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Pinned,
         Self::Inherited,
         Self::Claimed,
@@ -173,6 +173,8 @@ impl Because {
         Self::Orphan,
         Self::Unrecognized,
         Self::Token,
+        Self::Rescued,
+        Self::Moved,
     ];
 
     /// The word for it in metrics, API and logs.
@@ -192,6 +194,8 @@ impl Because {
             Self::Late => "late",
             Self::Orphan => "orphan",
             Self::Unrecognized => "unrecognized",
+            Self::Rescued => "rescued",
+            Self::Moved => "moved",
         }
     }
 }
@@ -209,6 +213,7 @@ mod tests {
             generation: 1,
             latched: false,
             latched_since: None,
+            moves_live: false,
             enabled: true,
             percentage: Percentage::new(percent).unwrap(),
             enabled_tenants: ["friend", "both"].map(Into::into).into(),

@@ -12,11 +12,14 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use switchback::calls::Hints;
+use switchback::calls::rescue::Mode;
 use switchback::document::FlawSet;
 use switchback::measure::{Answered, Observation, Outcome, Placed, Streamed};
 use switchback::model::{Backend, PerBackend, Percentage, Protocol, Tick, Wall};
 use switchback::protocol::{CallEvent, EventKind};
-use switchback::proxy::settings::{Affinity, HostHeader, Limits, Route, Settings, Upstream};
+use switchback::proxy::settings::{
+    Affinity, HostHeader, Limits, Rescue, Route, Settings, Upstream,
+};
 use switchback::proxy::worker::{self, Drain};
 use switchback::proxy::{Routing, Shared, listener};
 use switchback::split::tenants::{self, Source, Unlisted};
@@ -58,6 +61,7 @@ impl Edge {
         change(&mut settings);
         let routing = Routing {
             split: split(1, false),
+            breakers: PerBackend::default(),
             habits: FlawSet::NONE,
             settings: Arc::new(settings),
             tokens: Arc::new(key()),
@@ -251,6 +255,11 @@ fn settings(legacy: SocketAddr, new: SocketAddr) -> Settings {
             timeout: Duration::from_secs(5),
             verify: None,
             affinity: Affinity::Memory,
+            rescue: Rescue {
+                mode: Mode::Off,
+                last_resort: None,
+                ..Rescue::of(Protocol::TelnyxTexml)
+            },
         }],
         directory: None,
         unlisted: Unlisted::Key,
@@ -269,6 +278,8 @@ fn upstream(at: SocketAddr) -> Upstream {
         host_header: HostHeader::Public,
         names: Vec::new(),
         claim: None,
+        cap: None,
+        health: None,
     }
 }
 
@@ -278,6 +289,7 @@ pub(crate) fn split(generation: u64, latched: bool) -> Split {
         generation,
         latched,
         latched_since: None,
+        moves_live: false,
         enabled: true,
         percentage: Percentage::FULL,
         enabled_tenants: Default::default(),

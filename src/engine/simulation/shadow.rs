@@ -187,6 +187,8 @@ impl Shadow {
             | Observation::Checked(_)
             | Observation::Connected { .. }
             | Observation::Stream { .. }
+            | Observation::Rescued(_)
+            | Observation::Health(_)
             | Observation::Refused { .. } => {}
         }
     }
