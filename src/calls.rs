@@ -294,6 +294,8 @@ impl Call {
         let age = Duration::from_millis(u64::try_from(age).unwrap_or(0));
         self.began = Moment::from(now).before(age);
         self.generation = 0;
+        // It has a session where it began.
+        self.flags = self.flags.with(Flags::ANSWERED);
     }
 
     /// Does it belong where it is, whatever the routing says: a leg, or a call that
@@ -329,6 +331,7 @@ impl Call {
             // A failed answer is not what the caller heard, so it decides nothing.
             self.flags = self
                 .flags
+                .with(Flags::ANSWERED)
                 .with_if(Flags::SERVED, does.serves)
                 .without(Flags::ENDS)
                 .with_if(Flags::ENDS, does.ends);

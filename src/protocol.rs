@@ -112,6 +112,9 @@ pub struct Facts {
     /// A speech result came with it: true when something was recognised, false
     /// when nothing was.
     pub speech: Option<bool>,
+    /// Its document is heard beside the call: while waiting in a queue or a conference,
+    /// or by a leg's other end before it is connected.
+    pub beside: bool,
     /// What the caller chose from a menu: one key, `0` to `9`, `*` or `#`. Longer
     /// entries may be anything, a card number as well, and are never looked at.
     pub choice: Option<u8>,

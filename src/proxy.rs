@@ -4,9 +4,9 @@
 //! connection, `wire` and `framing` watch its bytes and its time below hyper,
 //! `strict` refuses what must not be relayed, and `request` tells the rest of
 //! the story: `genuine` looks at the signature, `told` at the call and where it goes,
-//! `forward` carries it to the backend over `upstream` and `pool`, `deliver` has the
-//! answer judged (`verdict`) and led home, and `account` says, exactly once, how it
-//! went. Where a request is a handshake, `stream` and `websocket` take over.
+//! `rescue` sees to it that the caller gets an answer: `forward` carries the request to
+//! its backend over `upstream` and `pool`, `deliver` has the answer judged (`verdict`) and
+//! led home, and `account` says, exactly once, how it went. Where a request is a handshake, `stream` and `websocket` take over.
 //!
 //! Everything of one request runs in one task on one core. What a worker shares
 //! with anybody is in [`Shared`], and nothing else.
@@ -27,6 +27,7 @@ mod head;
 mod peer;
 mod pool;
 mod request;
+mod rescue;
 mod stream;
 mod strict;
 mod timing;
@@ -39,6 +40,7 @@ mod wire;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
 use crate::breaker;
 use crate::document::FlawSet;
@@ -79,6 +81,9 @@ pub struct Shared {
     pub tally: Arc<Tally>,
     /// Which signatures came before, and on which routes any was right.
     pub trust: Arc<Trust>,
+    /// Rises whenever everything is sent to legacy: first webhooks that wait for new wait
+    /// no longer.
+    pub flips: Arc<watch::Sender<u64>>,
     /// How many workers there are: each takes its part of the connection limit.
     pub workers: usize,
 }

@@ -174,6 +174,7 @@ pub fn start(mut config: Config, signals: Signals) -> anyhow::Result<Running> {
         table: Arc::clone(&table),
         tally: Arc::new(Tally::new(workers)),
         trust: Arc::new(Trust::new()),
+        flips: Arc::new(watch::Sender::new(0)),
         workers,
     };
     let listeners = bind(&config.listen.webhooks, workers)?;

@@ -20,6 +20,7 @@ mod other;
 pub mod pins;
 mod place;
 mod repeats;
+mod rescue;
 mod seat;
 
 pub use seat::{Seat, View};
@@ -121,7 +122,11 @@ impl Table {
         now: Tick,
     ) -> Option<Voice> {
         self.update(seat.key?, now, |_, call| {
-            call.heard(failed, does, reached_served, now)
+            if call.backend() == seat.placement.backend {
+                return call.heard(failed, does, reached_served, now);
+            }
+            // It was rescued meanwhile, and this is still about the backend it left.
+            call.elsewhere().heard(failed, does, reached_served, now)
         })?
     }
 

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::{AFTER_END, Call, Flags, IDLE, Moment, REPORT_WITHIN};
 use crate::measure::{CallEnd, Ended, Fault};
-use crate::model::Tick;
+use crate::model::{Backend, Tick};
 use crate::protocol::{Final, FinalStatus, HungUp};
+use crate::split::Because;
 
 /// What the passing of time does to a call.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -132,7 +133,7 @@ impl Call {
         (!self.flags.has(Flags::LEG)).then(|| Ended {
             at: now,
             began: self.began.tick().unwrap_or_default(),
-            backend: self.backend,
+            backend: self.answerable(),
             tenant: self.tenant,
             end,
             duration_s,
@@ -140,6 +141,14 @@ impl Call {
             counts: !self.flags.has(Flags::OUTBOUND),
             failed: self.flags.has(Flags::FAILED) || end == CallEnd::Failed,
         })
+    }
+
+    /// Whose end it is: that of who answered first.
+    const fn answerable(&self) -> Backend {
+        match self.because {
+            Because::Moved => Backend::New,
+            _ => self.backend,
+        }
     }
 
     fn how(&self, last: &Final, short: Duration) -> CallEnd {

@@ -34,10 +34,13 @@ impl Flags {
     /// The caller has chosen from a menu.
     pub const CHOSE: Self = Self(1 << 12);
 
+    /// A backend has soundly answered a voice webhook of it: it has a session there.
+    pub const ANSWERED: Self = Self(1 << 13);
+
     /// Nothing is known.
     pub const NONE: Self = Self(0);
 
-    const KNOWN: u16 = (1 << 13) - 1;
+    const KNOWN: u16 = (1 << 14) - 1;
 
     /// The set with these in it.
     #[must_use]
@@ -62,7 +65,7 @@ impl Flags {
         self.0 & other.0 == other.0
     }
 
-    /// What a file keeps: at most fourteen bits.
+    /// What a file keeps: at most fourteen bits, which are all taken.
     pub const fn bits(self) -> u16 {
         self.0
     }

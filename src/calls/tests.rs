@@ -70,6 +70,7 @@ const ANSWERED: Facts = Facts {
     connected: false,
     speech: None,
     choice: None,
+    beside: false,
 };
 const SERVES: Does = Does {
     serves: true,

@@ -92,6 +92,8 @@ pub enum Mark {
     Machine = 16,
     /// Callbacks are numbered and dated, requests for documents are not.
     Sequenced = 32,
+    /// A place in a queue or a conference: a [`Mark::Trace`] as well.
+    Wait = 64 | 2,
 }
 
 /// What was found in one webhook.
@@ -131,7 +133,7 @@ impl<'a> Fields<'a> {
 
     /// Was there a field with this mark?
     pub fn has(&self, mark: Mark) -> bool {
-        self.marks & mark as u8 != 0
+        self.marks & mark as u8 == mark as u8
     }
 
     /// Is this value there and, decoded, not white space only?
@@ -201,7 +203,7 @@ enum Meaning {
 /// What a field of this name is to us. Names are case-sensitive. By first letter,
 /// because of a webhook's thirty fields most are nothing to us.
 fn meaning(name: &[u8]) -> Option<Meaning> {
-    use Mark::{Machine, Recording, Report, Result, Sequenced, Trace};
+    use Mark::{Machine, Recording, Report, Result, Sequenced, Trace, Wait};
     use Meaning::{Mark as Told, Value};
     Some(match name.first()? {
         b'A' => match name {
@@ -217,7 +219,7 @@ fn meaning(name: &[u8]) -> Option<Meaning> {
             b"CallDuration" => Value(Wanted::Duration),
             b"CallbackSource" => Value(Wanted::Source),
             b"ConnectionId" => Value(Wanted::Connection),
-            b"ConferenceSid" => Told(Trace),
+            b"ConferenceSid" => Told(Wait),
             _ => return None,
         },
         b'D' => match name {
@@ -227,7 +229,7 @@ fn meaning(name: &[u8]) -> Option<Meaning> {
             b"DialBridged" => Value(Wanted::DialBridged),
             b"DialCallSid" | b"DialCallDuration" => Told(Result),
             // The first is how Twilio spells it.
-            b"DequeingCallSid" | b"DequeueingCallSid" => Told(Trace),
+            b"DequeingCallSid" | b"DequeueingCallSid" => Told(Wait),
             _ if name.starts_with(b"Deepfake") => Told(Report),
             _ => return None,
         },
@@ -252,7 +254,7 @@ fn meaning(name: &[u8]) -> Option<Meaning> {
         b'P' if name == b"ParentCallSid" => Value(Wanted::Parent),
         b'Q' => match name {
             b"QueueResult" => Value(Wanted::QueueResult),
-            b"QueueSid" | b"QueuePosition" | b"QueueTime" => Told(Trace),
+            b"QueueSid" | b"QueuePosition" | b"QueueTime" => Told(Wait),
             _ => return None,
         },
         b'R' => match name {

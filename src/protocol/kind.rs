@@ -54,6 +54,7 @@ pub fn event<'a>(fields: &Fields<'a>) -> Option<CallEvent<'a>> {
         facts: Facts {
             answered: matches!(status(fields), Status::Answered),
             connected: fields.has(Mark::Result) && connected(fields),
+            beside: parent.is_some() || fields.has(Mark::Wait) && !fields.has(Mark::Result),
             speech: speech(fields, kind),
             choice: pressed(fields, kind),
         },

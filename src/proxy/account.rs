@@ -7,6 +7,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::calls::Call;
 use crate::clock;
 use crate::document::{Does, Judgement};
 use crate::measure::{Answered, Cause, Fault, Kind, Observation, Outcome, Placed, Voice};
@@ -45,6 +46,8 @@ pub(super) struct Account {
     worker: Rc<Worker>,
     webhook: Webhook,
     seat: Seat,
+    /// The call as it was before another backend took it over.
+    former: Option<Call>,
     data_us: Option<u32>,
     placed: bool,
     open: bool,
@@ -57,10 +60,32 @@ impl Account {
             worker,
             webhook,
             seat,
+            former: None,
             data_us: None,
             placed: false,
             open: true,
         }
+    }
+
+    /// It was placed anew before anything left.
+    pub(super) const fn reseat(&mut self, seat: Seat) {
+        self.seat = seat;
+    }
+
+    /// Its place.
+    pub(super) const fn seat(&self) -> Seat {
+        self.seat
+    }
+
+    /// Has a byte of it left?
+    pub(super) const fn is_sent(&self) -> bool {
+        self.placed
+    }
+
+    /// Another backend has its call from now on; what is still to be told here is about
+    /// the call as it was.
+    pub(super) fn leave(&mut self, former: Option<Call>) {
+        self.former = former;
     }
 
     /// The first byte leaves for the seat's backend.
@@ -83,6 +108,7 @@ impl Account {
         self.place(false, false);
         let latency = at.since(self.webhook.ready);
         let total = clock::tick().since(self.webhook.arrived);
+        let voice = self.voice(outcome, judgement.does, at);
         let answered = Answered {
             at,
             backend: self.seat.placement.backend,
@@ -92,7 +118,7 @@ impl Account {
             latency_us: has_latency(outcome).then(|| micros(latency)),
             overhead_us: micros(total.saturating_sub(latency)),
             flaw: judgement.flaw,
-            voice: self.voice(outcome, judgement.does, at),
+            voice,
             speech: self.webhook.speech,
             choice: self.webhook.choice,
             data_us: self.data_us,
@@ -124,7 +150,7 @@ impl Account {
 
     /// The call's voice. Only what a caller waited for has one, what is no evidence has
     /// none, and what was not the backend's doing is neither good nor bad.
-    fn voice(&self, outcome: Outcome, does: Does, at: Tick) -> Option<Voice> {
+    fn voice(&mut self, outcome: Outcome, does: Does, at: Tick) -> Option<Voice> {
         if self.webhook.kind != Kind::Voice || !self.webhook.counts {
             return None;
         }
@@ -132,10 +158,12 @@ impl Account {
             Outcome::Served => Some(false),
             Outcome::Failed(cause) => (cause.fault() == Fault::Backend).then_some(true),
         };
-        self.worker
-            .shared
-            .table
-            .heard(&self.seat, failed, does, self.webhook.reaches_served, at)
+        let served = self.webhook.reaches_served;
+        if let Some(former) = &mut self.former {
+            return former.heard(failed, does, served, at);
+        }
+        let table = &self.worker.shared.table;
+        table.heard(&self.seat, failed, does, served, at)
     }
 }
 
@@ -160,7 +188,13 @@ const fn has_latency(outcome: Outcome) -> bool {
     !matches!(
         outcome,
         Outcome::Failed(
-            Cause::Connect | Cause::Reset | Cause::Stale | Cause::Malformed | Cause::Internal
+            Cause::Connect
+                | Cause::Reset
+                | Cause::Stale
+                | Cause::Malformed
+                | Cause::Internal
+                | Cause::Breaker
+                | Cause::Full
         )
     )
 }

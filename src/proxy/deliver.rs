@@ -13,16 +13,46 @@ use crate::proxy::body::{Long, Reply};
 use crate::proxy::forward::{Delivery, Errand};
 use crate::proxy::head::text;
 use crate::proxy::request::Busy;
+use crate::proxy::settings::Upstream;
 use crate::proxy::timing;
 use crate::proxy::upstream::{Answer, Body};
-use crate::proxy::verdict::Verdict;
+use crate::proxy::verdict::{Sentence, Verdict};
+use crate::proxy::worker::Worker;
 
-/// Judges what came back and passes it on.
+/// What an answer is worth.
+pub(super) fn weigh(delivery: &Delivery, verdict: &Verdict<'_>) -> Sentence {
+    let Answer { head, body } = &delivery.answer;
+    let whole = match body {
+        Body::Whole(bytes) => Some(&**bytes),
+        Body::Long(..) => None,
+    };
+    verdict.on(head.status, &head.headers, whole)
+}
+
+/// Settles the account of an answer that nobody is given.
+pub(super) fn discard(
+    worker: &Worker,
+    upstream: &Upstream,
+    delivery: Delivery,
+    sentence: &Sentence,
+    account: &mut Account,
+) {
+    let head = &delivery.answer.head;
+    account.took(timing::data_us(&head.headers));
+    sentence.pass(account, delivery.at);
+    // The rest of a long one is not waited for: its connection closes.
+    if matches!(delivery.answer.body, Body::Whole(_)) && head.reusable {
+        worker.pools[delivery.backend].give_back(upstream, delivery.link, delivery.at);
+    }
+}
+
+/// Passes an answer on.
 ///
 /// `token` goes into the URLs of it that lead back to us.
 pub(super) fn deliver(
     errand: &Errand<'_>,
     delivery: Delivery,
+    sentence: Sentence,
     verdict: &Verdict<'_>,
     token: Option<&str>,
     mut account: Account,
@@ -44,7 +74,6 @@ pub(super) fn deliver(
             if head.reusable {
                 errand.worker.pools[backend].give_back(upstream, link, at);
             }
-            let sentence = verdict.on(head.status, &head.headers, Some(&bytes));
             sentence.pass(&mut account, at);
             let may_change = sentence.is_read && (sentence.leads_away || token.is_some());
             let led_home = if may_change {
@@ -67,7 +96,7 @@ pub(super) fn deliver(
             link: Some(link),
             reusable: head.reusable,
             deadline: Box::pin(tokio::time::sleep_until(clock::instant(deadline))),
-            sentence: verdict.on(head.status, &head.headers, None),
+            sentence,
             account,
             worker: errand.worker.clone(),
             backend,

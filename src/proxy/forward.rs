@@ -4,9 +4,12 @@
 
 use std::rc::Rc;
 
+use http::Method;
+
+use crate::breaker;
 use crate::clock;
-use crate::measure::Observation;
-use crate::model::{Backend, Tick};
+use crate::measure::{Cause, Observation};
+use crate::model::{Backend, PerBackend, Tick};
 use crate::protocol::signature::TwilioToken;
 use crate::proxy::account::Account;
 use crate::proxy::head::Outgoing;
@@ -28,6 +31,7 @@ pub(super) struct Errand<'a> {
     pub(super) worker: &'a Rc<Worker>,
     pub(super) conn: &'a Rc<Conn>,
     pub(super) settings: &'a Settings,
+    pub(super) breakers: PerBackend<breaker::State>,
     pub(super) outgoing: Outgoing<'a>,
     pub(super) body: &'a [u8],
     pub(super) subject: Option<&'a Subject<'a>>,
@@ -37,6 +41,14 @@ pub(super) struct Errand<'a> {
     pub(super) resign: Option<&'a TwilioToken>,
     /// The longest answer that is taken whole, to be judged; a longer one passes by.
     pub(super) whole_max: usize,
+}
+
+/// A request that has left.
+#[derive(Debug)]
+pub(super) struct Sent {
+    link: Link,
+    /// Where to.
+    pub(super) backend: Backend,
 }
 
 /// What came back, and from where.
@@ -50,13 +62,35 @@ pub(super) struct Delivery {
 
 /// Sends the request to the backend of its seat and reads the answer.
 ///
-/// It is written a second time only if no byte of it went out the first time.
+/// # Errors
+///
+/// As [`send`] and [`receive`].
 pub(super) async fn forward(
     errand: &Errand<'_>,
-    mut seat: Seat,
+    seat: &mut Seat,
     ready: Tick,
     account: &mut Account,
 ) -> Result<Delivery, Failure> {
+    let sent = send(errand, seat, ready, account).await?;
+    let method = errand.outgoing.head.method.clone();
+    receive(errand.worker.clone(), sent, method, errand.whole_max).await
+}
+
+/// Sends the request to the backend of its seat, which is another one afterwards if the
+/// routing has changed.
+///
+/// It is written a second time only if no byte of it went out the first time.
+///
+/// # Errors
+///
+/// There is no connection, or it died while the request was written; or a new call is
+/// kept from the backend ([`Failure::kept`]).
+pub(super) async fn send(
+    errand: &Errand<'_>,
+    seat: &mut Seat,
+    ready: Tick,
+    account: &mut Account,
+) -> Result<Sent, Failure> {
     let Errand {
         worker, settings, ..
     } = errand;
@@ -65,6 +99,7 @@ pub(super) async fn forward(
     let mut used_ones = true;
     loop {
         let backend = seat.placement.backend;
+        errand.admit(seat)?;
         let to = &settings.backends[backend];
         let pool = &worker.pools[backend];
         let waiting = if used_ones {
@@ -81,8 +116,9 @@ pub(super) async fn forward(
         let now = worker.shared.routing.load();
         if let Some(subject) = unstarted.take() {
             let table = &worker.shared.table;
-            table.start(&mut seat, subject, &now.split, clock::tick());
+            table.start(seat, subject, &now.split, clock::tick());
             if seat.placement.backend != backend {
+                account.reseat(*seat);
                 pool.give_back(to, link, clock::tick());
                 continue;
             }
@@ -91,7 +127,7 @@ pub(super) async fn forward(
         if after_latch {
             // It came while we waited for this connection, when the table had said its
             // word already. Nothing was sent yet, so the table says it once more.
-            worker.shared.table.unstart(&seat);
+            worker.shared.table.unstart(seat);
             unstarted = errand.subject;
             pool.give_back(to, link, clock::tick());
             continue;
@@ -106,33 +142,58 @@ pub(super) async fn forward(
                 now.split.follow(token)
             });
             if seat.placement.backend != backend {
+                account.reseat(*seat);
                 pool.give_back(to, link, clock::tick());
                 continue;
             }
         }
         drop(now);
-        account.sent(seat, seat.starting, after_latch);
+        account.sent(*seat, seat.starting, after_latch);
         let mut scratch = worker.scratch();
         write_message(&mut scratch, errand, to);
         let sent = upstream::send(&mut link, &scratch.message, apart(errand.body)).await?;
         // While the backend thinks, this request holds no buffer.
         worker.keep(scratch);
-        if !sent {
-            used_ones = false;
-            continue;
+        if sent {
+            return Ok(Sent { link, backend });
         }
-        upstream::wait(&link).await?;
-        let mut scratch = worker.scratch();
-        let method = &errand.outgoing.head.method;
-        let answer =
-            upstream::receive(&mut link, &mut scratch.input, method, errand.whole_max).await?;
-        worker.keep(scratch);
-        return Ok(Delivery {
-            answer,
-            link,
-            backend,
-            at: clock::tick(),
-        });
+        used_ones = false;
+    }
+}
+
+/// Reads the answer to a request that has left. It borrows nothing, so that it can go on
+/// when the request it belongs to has been answered by somebody else.
+///
+/// # Errors
+///
+/// No whole answer came.
+pub(super) async fn receive(
+    worker: Rc<Worker>,
+    sent: Sent,
+    method: Method,
+    whole_max: usize,
+) -> Result<Delivery, Failure> {
+    let Sent { mut link, backend } = sent;
+    upstream::wait(&link).await?;
+    let mut scratch = worker.scratch();
+    let answer = upstream::receive(&mut link, &mut scratch.input, &method, whole_max).await?;
+    worker.keep(scratch);
+    Ok(Delivery {
+        answer,
+        link,
+        backend,
+        at: clock::tick(),
+    })
+}
+
+impl Errand<'_> {
+    /// May it be sent where its seat is? A call that is under way always may.
+    fn admit(&self, seat: &Seat) -> Result<(), Failure> {
+        let is_new_on_new = seat.placement.backend == Backend::New && seat.is_new_call();
+        match self.breakers.new {
+            breaker::State::Open if is_new_on_new => Err(Failure::kept(Cause::Breaker)),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The life of a request, top to bottom.
 //!
 //! [`serve`] is what hyper calls: refuse, or answer. [`answer`] is the story:
-//! collect, verify, recognize, place, forward, judge, account.
+//! collect, verify, recognize, place, and let `rescue` see to it that somebody answers.
 
 use std::rc::Rc;
 
@@ -17,11 +17,11 @@ use crate::proxy::Routing;
 use crate::proxy::account::Account;
 use crate::proxy::body::{Answered, Reply};
 use crate::proxy::collect::collect;
-use crate::proxy::deliver::deliver;
-use crate::proxy::forward::{Errand, forward};
+use crate::proxy::forward::Errand;
 use crate::proxy::genuine;
 use crate::proxy::head::{Outgoing, Upgrade};
 use crate::proxy::peer::Peer;
+use crate::proxy::rescue::{self, Case};
 use crate::proxy::settings::{Affinity, Route, Verify};
 use crate::proxy::stream;
 use crate::proxy::strict::{self, Refusal};
@@ -108,11 +108,11 @@ async fn answer(
     let seat = told.seat(&arrival, subject.as_ref());
     let reaches_served = route.served.iter().any(|served| is_under(path, served));
     let webhook = told.webhook(&arrival, &seat, reaches_served, conn.arrived.get());
-    let mut account = Account::open(worker.clone(), webhook, seat);
     let errand = Errand {
         worker,
         conn,
         settings,
+        breakers: routing.breakers,
         outgoing: Outgoing {
             head,
             target,
@@ -134,33 +134,25 @@ async fn answer(
             .and_then(Verify::resigns_by),
         whole_max: told.whole_max(),
     };
-    let deadline = arrival.at + route.timeout;
-    let forwarded = conn
-        .within(deadline, forward(&errand, seat, arrival.at, &mut account))
-        .await
-        .unwrap_or_else(|| Err(Failure::timeout()));
-    Ok(match forwarded {
-        Ok(delivery) => {
-            conn.answered.set(delivery.at);
-            let token = told.token(&arrival, &seat, delivery.backend);
-            let verdict = told.verdict(&arrival);
-            deliver(
-                &errand,
-                delivery,
-                &verdict,
-                token.as_deref(),
-                account,
-                deadline,
-            )
-        }
-        Err(failure) => {
-            account.fail(failure.cause);
-            conn.answered.set(clock::tick());
-            no_answer(&failure)
-        }
-    })
+    let case = Case {
+        errand: &errand,
+        arrival: &arrival,
+        told: &told,
+        verdict: told.verdict(&arrival),
+        webhook,
+        patient: told.patient(&arrival, &seat),
+        routing: &routing,
+        body: &body,
+        deadline: rescue::deadline(&arrival, told.asks()),
+    };
+    if case.moves(&seat)
+        && let Some(response) = case.move_now(seat)
+    {
+        return Ok(response);
+    }
+    let account = Account::open(worker.clone(), webhook, seat);
+    Ok(rescue::answer(&case, seat, account).await)
 }
-
 /// The target without our token, and the token's text. Where no tokens are handed out, a
 /// parameter of that name is a backend's own, unless it can be read as one.
 pub(super) fn stripped<'a>(
@@ -201,7 +193,8 @@ fn refuse(refusal: Refusal) -> Response<Reply> {
     response
 }
 
-fn no_answer(failure: &Failure) -> Response<Reply> {
+/// The provider is told that there is no answer.
+pub(super) fn no_answer(failure: &Failure) -> Response<Reply> {
     tracing::debug!(
         cause = failure.cause.name(),
         retry_safe = failure.retry_safe,

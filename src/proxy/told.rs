@@ -10,6 +10,7 @@ use http::request::Parts;
 use http::{Method, header};
 
 use crate::calls::Hints;
+use crate::calls::rescue::Patient;
 use crate::clock;
 use crate::document;
 use crate::measure::{Kind, Observation};
@@ -183,7 +184,35 @@ impl<'a> Told<'a> {
         }
     }
 
-    fn asks(&self) -> Asks {
+    /// What may be done for it if its backend fails.
+    pub(super) fn patient(&self, arrival: &Arrival<'_>, seat: &Seat) -> Patient {
+        let event = self.event.as_ref();
+        let facts = event.map(|event| event.facts).unwrap_or_default();
+        let kind = event.map(|event| event.kind);
+        let asks = self.asks();
+        let rescue = &arrival.route.rescue;
+        Patient {
+            mode: rescue.mode,
+            protocol: arrival.route.protocol,
+            asks,
+            starts: kind == Some(EventKind::Start),
+            answered: seat.is_answered(),
+            claimed: seat.is_claimed(),
+            beside: facts.beside || seat.is_leg(),
+            bridged: facts.connected,
+            delegated: asks == Asks::Nothing && kind == Some(EventKind::Step),
+            // A call that nobody remembers would be sent there for ever.
+            has_entry: rescue.entry.is_some() && seat.key.is_some(),
+        }
+    }
+
+    /// Is it of no call, and a thing that may be asked for anywhere: what a document plays?
+    pub(super) fn is_media(&self, method: &Method) -> bool {
+        self.event.is_none() && matches!(*method, Method::GET | Method::HEAD)
+    }
+
+    /// What a sound answer is.
+    pub(super) fn asks(&self) -> Asks {
         self.event
             .as_ref()
             .map_or(Asks::Nothing, |event| event.asks)

@@ -60,6 +60,29 @@ impl Failure {
         }
     }
 
+    /// There was no connection in time.
+    pub(super) const fn unreached() -> Self {
+        Self {
+            cause: Cause::Connect,
+            retry_safe: true,
+            source: None,
+        }
+    }
+
+    /// It was not asked, because it has failed too much or has too much to do.
+    pub(super) const fn kept(cause: Cause) -> Self {
+        Self {
+            cause,
+            retry_safe: true,
+            source: None,
+        }
+    }
+
+    /// Was the backend not asked?
+    pub(super) const fn is_kept(&self) -> bool {
+        matches!(self.cause, Cause::Breaker | Cause::Full)
+    }
+
     fn died(cause: Cause, source: Option<io::Error>) -> Self {
         Self {
             cause,

@@ -43,6 +43,11 @@ pub(super) struct Sentence {
 }
 
 impl Sentence {
+    /// Would it do for the caller?
+    pub(super) fn is_served(&self) -> bool {
+        self.outcome == Outcome::Served
+    }
+
     /// Settles the account with it.
     pub(super) fn pass(&self, account: &mut Account, at: Tick) {
         account.settle(self.outcome, self.judgement, at);

@@ -119,6 +119,8 @@ pub(super) struct Worker {
     accepted: Cell<u64>,
     /// Rings whenever a connection ends.
     ended: Notify,
+    /// Rings when everything is sent to legacy.
+    pub(super) flips: Notify,
     draining: Cell<bool>,
     lots: Cell<u64>,
     /// Websockets that are open or being opened.
@@ -126,6 +128,10 @@ pub(super) struct Worker {
     /// It was said that there is no room for more of them.
     said_full: Cell<bool>,
 }
+
+/// stand-in
+#[derive(Debug)]
+pub(super) struct RescuePlace;
 
 /// Buffers for one request in flight.
 #[derive(Debug)]
@@ -157,6 +163,7 @@ impl Worker {
             active: RefCell::default(),
             accepted: Cell::new(0),
             ended: Notify::new(),
+            flips: Notify::new(),
             draining: Cell::new(false),
             lots: Cell::new(rand::random()),
             streams: Cell::new(0),
@@ -236,6 +243,12 @@ impl Worker {
         self.said_full.set(false);
     }
 
+    /// A place among the webhooks being rescued.
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps)]
+    pub(super) const fn rescue_place(&self) -> Option<RescuePlace> {
+        Some(RescuePlace)
+    }
+
     fn limits(&self) -> Limits {
         self.shared.routing.load().settings.limits
     }
@@ -269,6 +282,7 @@ async fn live(
     }
     let sweeping = tokio::task::spawn_local(sweep(worker.clone()));
     let parking = tokio::task::spawn_local(park(worker.clone()));
+    let flipping = tokio::task::spawn_local(flip(worker.clone()));
     // A sender that is gone cannot tell us to stop any more: stop.
     let now = matches!(
         drain.wait_for(|drain| *drain != Drain::No).await.as_deref(),
@@ -297,11 +311,20 @@ async fn live(
     }
     sweeping.abort();
     parking.abort();
+    flipping.abort();
     // A websocket about to begin is held by its connection and holds us.
     for conn in worker.connections.take().into_values() {
         drop(conn.plan.take());
     }
     Ok(())
+}
+
+/// Tells those who wait for new that everything goes to legacy.
+async fn flip(worker: Rc<Worker>) {
+    let mut flips = worker.shared.flips.subscribe();
+    while flips.changed().await.is_ok() {
+        worker.flips.notify_waiters();
+    }
 }
 
 /// Takes connections for as long as there is room for them.

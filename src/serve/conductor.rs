@@ -431,7 +431,13 @@ impl Conductor {
         let mut record = None;
         for effect in effects {
             match effect {
-                Effect::Publish(split) => self.route(|routing| routing.split = split),
+                Effect::Publish(split) => {
+                    let flips = split.latched && !self.parts.shared.routing.load().split.latched;
+                    self.route(|routing| routing.split = split);
+                    if flips {
+                        self.parts.shared.flips.send_modify(|flips| *flips += 1);
+                    }
+                }
                 Effect::Habits(habits) => self.route(|routing| routing.habits = habits),
                 Effect::Latch { reason } => self.write(Job::Latch { reason }),
                 Effect::Unlatch => self.write(Job::Unlatch),

@@ -107,6 +107,8 @@ impl Table {
         Seat {
             starting,
             began: known.and_then(|(_, call)| call.began().tick()),
+            flags: call.map_or(Flags::NONE, |call| call.flags()),
+            origin: call.map_or(placement.because, |call| call.because()),
             ..Seat::passing(placement, generation)
         }
     }

@@ -46,6 +46,42 @@ impl Seat {
         }
     }
 
+    /// Has a backend soundly answered the call before?
+    pub const fn is_answered(&self) -> bool {
+        self.flags.has(Flags::ANSWERED)
+    }
+
+    /// Is it a leg that another call made?
+    pub const fn is_leg(&self) -> bool {
+        self.flags.has(Flags::LEG)
+    }
+
+    /// Did its backend start the call itself?
+    pub fn is_claimed(&self) -> bool {
+        self.origin == Because::Claimed
+    }
+
+    /// Would this be a new call on its backend?
+    pub fn is_new_call(&self) -> bool {
+        let anew = matches!(
+            self.placement.because,
+            Because::Hashed | Because::Enabled | Because::Token
+        );
+        self.starting || self.key.is_none() && anew
+    }
+
+    /// The same webhook, put to legacy instead.
+    #[must_use]
+    pub const fn rescued(self) -> Self {
+        Self {
+            placement: Placement::legacy(Because::Rescued),
+            begins: false,
+            starting: false,
+            chose: false,
+            ..self
+        }
+    }
+
     /// The first webhook of a call.
     pub(super) fn first(key: CallKey, call: &Call, waits: bool) -> Self {
         Self {

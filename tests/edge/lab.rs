@@ -71,6 +71,7 @@ impl Edge {
             table: Arc::new(Table::new(1000, 7, Duration::from_secs(5))),
             tally: Arc::new(Tally::new(1)),
             trust: Arc::new(Trust::new()),
+            flips: Arc::new(watch::Sender::new(0)),
             workers: 1,
         };
         let socket = listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -97,7 +98,7 @@ impl Edge {
     }
 
     /// A call is seen for the first time.
-    fn begin(&self, call: &str, to: &str) {
+    pub(crate) fn begin(&self, call: &str, to: &str) {
         let event = CallEvent::new(Some(call.into()), EventKind::Start);
         let subject = Subject {
             tenant: tenants::tenant(Some(to), None, Unlisted::Key),

@@ -18,6 +18,7 @@ mod connections;
 mod failures;
 mod placing;
 mod refusals;
+mod rescue;
 mod tokens;
 
 mod handshakes;

@@ -279,7 +279,6 @@ mod tests {
             seen: Tick::from_secs(9_000).into(),
             root: false,
         };
-        assert!(refused(record(), 2, 1 << 7), "a fourteenth flag");
         assert!(refused(record(), 3, 1 << 5), "another reason");
         assert!(refused(record(), 0, 1 << 4), "another kind");
         assert!(refused(PinRecord::alias(CallKey(1), alias), 1, 1 << 1));

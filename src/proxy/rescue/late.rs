@@ -1,0 +1,134 @@
+//! What new still says when somebody else has answered.
+//!
+//! Its caller does not wait for it any more, but the tables want to know whether it was
+//! slow or dead. As many of these may wait at once as there may be rescues.
+
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Method;
+
+use super::{Came, Case};
+use crate::calls::Call;
+use crate::clock;
+use crate::measure::Observation;
+use crate::model::{Protocol, Tick};
+use crate::protocol::Asks;
+use crate::proxy::Routing;
+use crate::proxy::account::Account;
+use crate::proxy::deliver::{discard, weigh};
+use crate::proxy::forward::Delivery;
+use crate::proxy::upstream::Failure;
+use crate::proxy::verdict::Verdict;
+use crate::proxy::worker::{RescuePlace, Worker};
+
+/// An answer that is being received.
+type Receiving = Pin<Box<dyn Future<Output = Result<Delivery, Failure>>>>;
+
+/// A webhook that new may still answer.
+pub(super) struct Late {
+    /// What comes.
+    pub(super) receiving: Receiving,
+    /// How it went, as far as new is concerned.
+    pub(super) account: Account,
+    worker: Rc<Worker>,
+    routing: Arc<Routing>,
+    protocol: Protocol,
+    asks: Asks,
+    method: Method,
+    body: Bytes,
+    /// When new has failed.
+    until: Tick,
+}
+
+impl std::fmt::Debug for Late {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Late")
+            .field("until", &self.until)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Late {
+    pub(super) fn new(case: &Case<'_>, receiving: Receiving, account: Account) -> Self {
+        Self {
+            receiving,
+            account,
+            worker: case.errand.worker.clone(),
+            routing: case.routing.clone(),
+            protocol: case.verdict.protocol,
+            asks: case.verdict.asks,
+            method: case.verdict.method.clone(),
+            body: case.body.clone(),
+            until: case.arrival.at + case.arrival.route.timeout,
+        }
+    }
+
+    /// What came, weighed. None: nothing did, and the account is settled.
+    pub(super) fn came(mut self, received: Result<Delivery, Failure>) -> Option<Came> {
+        match received {
+            Ok(delivery) => Some(Came {
+                sentence: weigh(&delivery, &self.verdict()),
+                delivery,
+                account: self.account,
+            }),
+            Err(failure) => {
+                self.account.fail(failure.cause);
+                None
+            }
+        }
+    }
+
+    /// Waits for it apart from the request. `former` is its call as it was before it was
+    /// rescued; if new has failed it, that is told too.
+    pub(super) fn see_out(self, former: Option<Call>, place: Option<RescuePlace>) {
+        let task = async move {
+            // Given back when new has said what it had to say.
+            let _place = place;
+            let mut late = self;
+            late.account.leave(former);
+            let until = clock::instant(late.until);
+            let received = tokio::time::timeout_at(until, &mut late.receiving).await;
+            let (worker, routing) = (late.worker.clone(), late.routing.clone());
+            let came = late.came(received.unwrap_or_else(|_| Err(Failure::timeout())));
+            let failed = !came.as_ref().is_some_and(|came| came.sentence.is_served());
+            if let Some(mut came) = came {
+                let upstream = &routing.settings.backends[came.delivery.backend];
+                discard(
+                    &worker,
+                    upstream,
+                    came.delivery,
+                    &came.sentence,
+                    &mut came.account,
+                );
+            }
+            if failed {
+                tell_lost(&worker, former);
+            }
+        };
+        // Nobody waits for the task; it ends by itself at `until`.
+        drop(tokio::task::spawn_local(task));
+    }
+
+    fn verdict(&self) -> Verdict<'_> {
+        Verdict {
+            protocol: self.protocol,
+            asks: self.asks,
+            recognized: true,
+            request: &self.body,
+            habits: self.routing.habits,
+            method: &self.method,
+            addresses: None,
+            seen: &self.worker.seen,
+        }
+    }
+}
+
+/// New has lost a call.
+pub(super) fn tell_lost(worker: &Worker, former: Option<Call>) {
+    if let Some(lost) = former.and_then(|call| call.lost(clock::tick())) {
+        worker.note(Observation::Ended(lost));
+    }
+}
