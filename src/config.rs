@@ -16,6 +16,7 @@ mod check;
 mod directory;
 mod edge;
 mod file;
+mod gate;
 mod routes;
 mod split;
 mod tables;

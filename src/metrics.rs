@@ -24,6 +24,7 @@ use self::make::{Make, describe, outcome_index};
 use self::names::*;
 use crate::document::Flaw;
 use crate::engine::{RuleStatus, Status};
+use crate::gate::Counts;
 use crate::measure::{
     Answered, CallEnd, Cause, Found, Kind, MENU_KEYS, Observation, Placed, RescueResult, Streamed,
     menu_place,
@@ -126,6 +127,14 @@ struct StreamSeries {
     active: Gauge,
 }
 
+struct GateSeries {
+    cap: Gauge,
+    in_flight: Gauge,
+    most: Gauge,
+    queued: Gauge,
+    turned_away: [Counter; 2],
+}
+
 struct SideSeries {
     placements: [Counter; BECAUSE.len()],
     begun: Counter,
@@ -136,6 +145,7 @@ struct SideSeries {
     data_query: Histogram,
     connect: Histogram,
     streams: StreamSeries,
+    gate: GateSeries,
 }
 
 struct RuleSeries {
@@ -367,6 +377,21 @@ impl Metrics {
     pub fn table(&self, size: u64, evictions: u64) {
         self.table_size.set(size as f64);
         self.evictions.absolute(evictions);
+    }
+
+    /// Shows how much is on its way to a backend, and how much was turned away since the
+    /// process began.
+    #[expect(clippy::cast_precision_loss, reason = "a gate counts far below 2^53")]
+    pub fn gate(&self, backend: Backend, counts: &Counts) {
+        let series = &self.sides[backend].gate;
+        series.cap.set(counts.cap.unwrap_or(0) as f64);
+        series.in_flight.set(counts.in_flight as f64);
+        series.most.set(counts.most as f64);
+        series.queued.set(counts.queued as f64);
+        let turned_away = [counts.voice_turned_away, counts.events_turned_away];
+        for (series, count) in series.turned_away.iter().zip(turned_away) {
+            series.absolute(count);
+        }
     }
 
     /// Counts pins read back at the start.

@@ -44,6 +44,7 @@ use tokio::sync::watch;
 
 use crate::breaker;
 use crate::document::FlawSet;
+use crate::gate::Gates;
 use crate::model::PerBackend;
 use crate::proxy::settings::Settings;
 use crate::split::Split;
@@ -79,6 +80,8 @@ pub struct Shared {
     pub table: Arc<Table>,
     /// Where observations go.
     pub tally: Arc<Tally>,
+    /// How much each backend is asked at once.
+    pub gates: Arc<Gates>,
     /// Which signatures came before, and on which routes any was right.
     pub trust: Arc<Trust>,
     /// Rises whenever everything is sent to legacy: first webhooks that wait for new wait

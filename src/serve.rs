@@ -28,6 +28,7 @@ use crate::config::{Config, OnEmpty};
 use crate::desk::Desk;
 use crate::document::FlawSet;
 use crate::engine::{self, Engine, Status};
+use crate::gate::Gates;
 use crate::journal;
 use crate::metrics::Metrics;
 use crate::model::PerBackend;
@@ -173,6 +174,10 @@ pub fn start(mut config: Config, signals: Signals) -> anyhow::Result<Running> {
         })),
         table: Arc::clone(&table),
         tally: Arc::new(Tally::new(workers)),
+        gates: Arc::new(Gates::new(
+            &config.proxy.caps(),
+            config.proxy.limits.rescues,
+        )),
         trust: Arc::new(Trust::new()),
         flips: Arc::new(watch::Sender::new(0)),
         workers,

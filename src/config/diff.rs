@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::text::Span;
 use super::walk::{named, shown};
-use super::{Access, Config, routes, verify};
+use super::{Access, Config, gate, routes, verify};
 use crate::measure::scorecard::Mature;
 use crate::model::Backend;
 use crate::proxy::settings::{Route, Upstream, Verify};
@@ -169,6 +169,10 @@ fn edge(old: &Config, new: &Config, into: &mut Vec<String>) {
                 None => "none".to_owned(),
             },
         );
+        let cap = format!("{name}.concurrency");
+        compare(into, &cap, &before.cap, &after.cap, |cap| {
+            gate::told(cap.as_ref())
+        });
     }
     if old.proxy.token_secret != new.proxy.token_secret {
         into.push("`listen.token_secret` is another one".to_owned());
@@ -230,6 +234,13 @@ fn edge(old: &Config, new: &Config, into: &mut Vec<String>) {
         "limits.streams",
         &before.streams,
         &after.streams,
+        ToString::to_string,
+    );
+    compare(
+        into,
+        "limits.rescues",
+        &before.rescues,
+        &after.rescues,
         ToString::to_string,
     );
     compare(
@@ -539,6 +550,16 @@ action = "reverse"
                 "[split]",
                 "[limits]\nstreams = 9\n[split]",
                 "`limits.streams`: 5000 → 9",
+            ),
+            (
+                "[split]",
+                "[limits]\nrescues = 20\n[split]",
+                "`limits.rescues`: 500 → 20",
+            ),
+            (
+                "url = \"http://127.0.0.1:3001\"",
+                "ANDconcurrency = 200\nqueue = 50",
+                "`backend.legacy.concurrency`: none → 200 at once, 50 wait up to 50ms",
             ),
         ] {
             let diff = changed_by(from, &to.replace("AND", &format!("{from}\n")));

@@ -15,7 +15,7 @@ use toml::de::DeTable;
 use super::problem::{Problem, Problems};
 use super::secret::{self, Secret};
 use super::walk::{At, Section, Value, shown};
-use super::{Access, LogFormat, OnEmpty, routes, split, tables, text};
+use super::{Access, LogFormat, OnEmpty, gate, routes, split, tables, text};
 use crate::measure::scorecard::Mature;
 use crate::model::PerBackend;
 use crate::proxy::settings::{Claim, HostHeader, Limits, PublicUrl, Upstream};
@@ -208,6 +208,7 @@ fn limits(section: &Section<'_>) -> Limits {
         stream_idle_timeout: time("stream_idle_timeout", Duration::from_secs(1))
             .unwrap_or(given.stream_idle_timeout),
         streams: count("streams", 1_000_000).unwrap_or(given.streams),
+        rescues: count("rescues", 1_000_000).unwrap_or(given.rescues),
     };
     section.finish(
         &[],
@@ -291,6 +292,7 @@ fn backend(parent: &Section<'_>, section: &Section<'_>) -> Option<Backend> {
     let claimed = section.get("claim");
     let claim_span = claimed.as_ref().map(Value::span);
     let claim = claimed.and_then(|value| claim(&value));
+    let cap = gate::read(section);
     section.finish(&["tls"], &[]);
     let url = url?;
     let origin = url.read("\"http://127.0.0.1:3001\"", text::origin)?;
@@ -309,7 +311,7 @@ fn backend(parent: &Section<'_>, section: &Section<'_>) -> Option<Backend> {
         host_header,
         names: names.iter().map(|name| name.value.clone()).collect(),
         claim,
-        cap: None,
+        cap,
         health: None,
     });
     Some(Backend {

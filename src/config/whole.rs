@@ -205,12 +205,16 @@ fn the_sample_and_the_preset_are_taken_without_a_warning() {
 
 /// The sample with what it only shows as a comment, of Vapi's credentials this one.
 fn sample_with_everything(credential: &str) -> String {
-    const SHOWN: [&str; 12] = [
+    const SHOWN: [&str; 16] = [
         "public_url",
         "token_secret",
         "streams",
         "stream_idle_timeout",
         "stream_drain_timeout",
+        "rescues",
+        "concurrency",
+        "queue",
+        "queue_wait",
         "names",
         "claim",
         "[[route]]",
@@ -259,6 +263,7 @@ fn what_the_sample_shows_as_a_comment_is_taken_too() {
         assert!(routes.iter().all(|route| route.verify.is_some()));
         assert!(loaded.config.proxy.token_secret.is_some());
         assert!(loaded.config.proxy.backends.new.claim.is_some());
+        assert!(loaded.config.proxy.backends.legacy.cap.is_some());
     }
 }
 

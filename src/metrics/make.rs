@@ -4,7 +4,7 @@ use metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, R
 use metrics_exporter_prometheus::PrometheusRecorder;
 
 use super::names::*;
-use super::{BECAUSE, RouteSeries, RuleSeries, SideSeries, StreamSeries};
+use super::{BECAUSE, GateSeries, RouteSeries, RuleSeries, SideSeries, StreamSeries};
 use crate::document::Flaw;
 use crate::measure::{CallEnd, Cause, Found, Kind, MENU_KEYS, Outcome, RescueResult};
 use crate::model::{Backend, PerBackend};
@@ -77,6 +77,14 @@ impl Make<'_> {
                 opened: self.counter(&STREAMS, &[backend, ("outcome", "opened")]),
                 refused: self.counter(&STREAMS, &[backend, ("outcome", "refused")]),
                 active: self.gauge(&STREAMS_ACTIVE, &[backend]),
+            },
+            gate: GateSeries {
+                cap: self.gauge(&CAP, &[backend]),
+                in_flight: self.gauge(&IN_FLIGHT, &[backend]),
+                most: self.gauge(&IN_FLIGHT_MOST, &[backend]),
+                queued: self.gauge(&QUEUED, &[backend]),
+                turned_away: [Kind::Voice, Kind::Event]
+                    .map(|kind| self.counter(&TURNED_AWAY, &[backend, ("kind", kind.name())])),
             },
         }
     }

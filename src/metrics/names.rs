@@ -58,6 +58,26 @@ pub(super) const RESCUES: Name = Name(
     "switchback_rescues_total",
     "Webhooks that legacy was asked to answer after new had failed them.",
 );
+pub(super) const CAP: Name = Name(
+    "switchback_backend_cap",
+    "Requests that may be on their way to the backend at once; 0: as many as come, and none is counted.",
+);
+pub(super) const IN_FLIGHT: Name = Name(
+    "switchback_backend_in_flight",
+    "Requests on their way to a backend with a cap, now.",
+);
+pub(super) const IN_FLIGHT_MOST: Name = Name(
+    "switchback_backend_in_flight_most",
+    "The most requests that were on their way to a backend with a cap at once, since the process began.",
+);
+pub(super) const QUEUED: Name = Name(
+    "switchback_backend_queued",
+    "Webhooks that wait until the backend has room, now.",
+);
+pub(super) const TURNED_AWAY: Name = Name(
+    "switchback_backend_turned_away_total",
+    "Webhooks that were not passed on, because the backend had no room.",
+);
 pub(super) const PERCENTAGE: Name = Name(
     "switchback_percentage",
     "The share of new asked for, 0 to 100.",
@@ -134,7 +154,7 @@ pub(super) const RELOAD_OK: Name = Name(
 );
 pub(super) const BUILD: Name = Name("switchback_build_info", "1; the labels name the build.");
 
-pub(super) const COUNTERS: [&Name; 18] = [
+pub(super) const COUNTERS: [&Name; 19] = [
     &WEBHOOKS,
     &UNCOUNTED,
     &SIGNATURES,
@@ -144,6 +164,7 @@ pub(super) const COUNTERS: [&Name; 18] = [
     &CALLS_BEGUN,
     &PLACEMENTS,
     &RESCUES,
+    &TURNED_AWAY,
     &REVERSALS,
     &REFUSED,
     &FLAWED,
@@ -154,9 +175,13 @@ pub(super) const COUNTERS: [&Name; 18] = [
     &PINS_LOADED,
     &PINS_UNSAVED,
 ];
-pub(super) const GAUGES: [&Name; 14] = [
+pub(super) const GAUGES: [&Name; 18] = [
     &CALLS_ACTIVE,
     &STREAMS_ACTIVE,
+    &CAP,
+    &IN_FLIGHT,
+    &IN_FLIGHT_MOST,
+    &QUEUED,
     &PERCENTAGE,
     &PHASE,
     &LATCHED,

@@ -99,6 +99,12 @@ fn every_series_of_the_contract_is_there_before_anything_happened() {
         r#"switchback_placements_total{backend="new",because="hashed"} 0"#,
         r#"switchback_placements_total{backend="legacy",because="unrecognized"} 0"#,
         r#"switchback_rescues_total{route="/ivr",result="served"} 0"#,
+        r#"switchback_backend_cap{backend="legacy"} 0"#,
+        r#"switchback_backend_in_flight{backend="new"} 0"#,
+        r#"switchback_backend_in_flight_most{backend="legacy"} 0"#,
+        r#"switchback_backend_queued{backend="new"} 0"#,
+        r#"switchback_backend_turned_away_total{backend="legacy",kind="voice"} 0"#,
+        r#"switchback_backend_turned_away_total{backend="new",kind="event"} 0"#,
         "switchback_percentage 0",
         r#"switchback_phase{phase="idle"} 0"#,
         r#"switchback_phase{phase="rolled-back"} 0"#,
@@ -399,6 +405,34 @@ fn the_status_shows_in_gauges_and_a_rule_without_samples_is_not_a_number() {
         r#"switchback_rule_firing{rule="errors"} 1"#,
         r#"switchback_rule_value{rule="slow"} NaN"#,
         r#"switchback_reversals_total{rule="errors"} 1"#,
+    ] {
+        has(&page, line);
+    }
+}
+
+#[test]
+fn a_gate_is_shown_as_it_stands() {
+    let metrics = metrics();
+    let counts = Counts {
+        cap: Some(50),
+        in_flight: 49,
+        queued: 3,
+        most: 50,
+        voice_turned_away: 2,
+        events_turned_away: 7,
+    };
+    for _ in 0..2 {
+        metrics.gate(Backend::Legacy, &counts);
+    }
+    let page = metrics.render();
+    for line in [
+        r#"switchback_backend_cap{backend="legacy"} 50"#,
+        r#"switchback_backend_cap{backend="new"} 0"#,
+        r#"switchback_backend_in_flight{backend="legacy"} 49"#,
+        r#"switchback_backend_in_flight_most{backend="legacy"} 50"#,
+        r#"switchback_backend_queued{backend="legacy"} 3"#,
+        r#"switchback_backend_turned_away_total{backend="legacy",kind="voice"} 2"#,
+        r#"switchback_backend_turned_away_total{backend="legacy",kind="event"} 7"#,
     ] {
         has(&page, line);
     }

@@ -73,6 +73,11 @@ impl fmt::Debug for Settings {
 }
 
 impl Settings {
+    /// How much each backend is asked at once.
+    pub fn caps(&self) -> PerBackend<Option<Cap>> {
+        PerBackend::from_fn(|backend| self.backends[backend].cap)
+    }
+
     /// Numbers the routes by what `known` holds: a path keeps its number over
     /// reloads and a new one gets the next, so that a webhook under way counts for
     /// the route it came by. Numbers end at 65,534; routes past that share one.
@@ -248,6 +253,9 @@ pub struct Limits {
     pub stream_idle_timeout: Duration,
     /// Websockets open at once over all workers; more are refused with 503.
     pub streams: usize,
+    /// Webhooks that legacy is asked to rescue at once over all workers; one more fails
+    /// as it would without a rescue.
+    pub rescues: usize,
 }
 
 impl Default for Limits {
@@ -263,6 +271,7 @@ impl Default for Limits {
             stream_drain_timeout: Duration::from_secs(300),
             stream_idle_timeout: Duration::from_secs(600),
             streams: 5_000,
+            rescues: 500,
         }
     }
 }

@@ -36,10 +36,12 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// No connection. That we have no descriptor left is our own doing: held
+    /// No connection. That we have no descriptor or no port left is our own doing: held
     /// against the backend, it would reverse a rollout for the proxy's troubles.
     pub(super) fn connect(source: io::Error) -> Self {
-        let cause = if matches!(source.raw_os_error(), Some(ENFILE | EMFILE)) {
+        let ours = matches!(source.raw_os_error(), Some(ENFILE | EMFILE))
+            || source.kind() == io::ErrorKind::AddrNotAvailable;
+        let cause = if ours {
             Cause::Internal
         } else {
             Cause::Connect
@@ -280,10 +282,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_our_own_want_of_descriptors_is_not_the_backend_s_fault() {
+    fn only_our_own_want_of_descriptors_and_ports_is_not_the_backend_s_fault() {
         for (error, cause) in [
             (io::Error::from_raw_os_error(EMFILE), Cause::Internal),
             (io::Error::from_raw_os_error(ENFILE), Cause::Internal),
+            (io::ErrorKind::AddrNotAvailable.into(), Cause::Internal),
             (io::ErrorKind::ConnectionRefused.into(), Cause::Connect),
             (io::ErrorKind::NotFound.into(), Cause::Connect),
         ] {

@@ -25,6 +25,7 @@ use crate::engine::{Effect, Engine, Event, Status, Ticket};
 use crate::journal::{Job, JournalEvent};
 use crate::measure::Observation;
 use crate::metrics::Metrics;
+use crate::model::Backend;
 use crate::proxy::worker::Drain;
 use crate::proxy::{Routing, Shared};
 use crate::table::pins::PinWriter;
@@ -290,6 +291,10 @@ impl Conductor {
         self.parts
             .metrics
             .table(table.len() as u64, table.evictions());
+        for backend in Backend::ALL {
+            let counts = self.parts.shared.gates[backend].counts();
+            self.parts.metrics.gate(backend, &counts);
+        }
         let trust = &self.parts.shared.trust;
         self.parts
             .metrics

@@ -76,6 +76,8 @@ fn take(conductor: &mut Conductor, mut fresh: Config, settings: crate::engine::S
     // Routes and backends first: a split that names a new tenant finds its route.
     let edge = Arc::new(super::edge(&fresh));
     let tokens = Arc::new(super::tokens(&fresh, conductor.parts.seed));
+    let gates = &conductor.parts.shared.gates;
+    gates.resize(&edge.caps(), edge.limits.rescues);
     conductor.route(|routing| {
         routing.settings = edge;
         routing.tokens = tokens;

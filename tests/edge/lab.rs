@@ -14,6 +14,7 @@ use arc_swap::ArcSwap;
 use switchback::calls::Hints;
 use switchback::calls::rescue::Mode;
 use switchback::document::FlawSet;
+use switchback::gate::Gates;
 use switchback::measure::{Answered, Observation, Outcome, Placed, Streamed};
 use switchback::model::{Backend, PerBackend, Percentage, Protocol, Tick, Wall};
 use switchback::protocol::{CallEvent, EventKind};
@@ -59,6 +60,7 @@ impl Edge {
     ) -> Self {
         let mut settings = settings(legacy, new);
         change(&mut settings);
+        let gates = Gates::new(&settings.caps(), settings.limits.rescues);
         let routing = Routing {
             split: split(1, false),
             breakers: PerBackend::default(),
@@ -70,6 +72,7 @@ impl Edge {
             routing: Arc::new(ArcSwap::from_pointee(routing)),
             table: Arc::new(Table::new(1000, 7, Duration::from_secs(5))),
             tally: Arc::new(Tally::new(1)),
+            gates: Arc::new(gates),
             trust: Arc::new(Trust::new()),
             flips: Arc::new(watch::Sender::new(0)),
             workers: 1,

@@ -47,6 +47,18 @@ fn what_needs_a_restart_is_told_at_every_reload_until_there_was_one() {
 }
 
 #[test]
+fn a_cap_and_its_end_apply_at_a_reload() {
+    let cap = "switchback_backend_cap{backend=\"new\"}";
+    let mut lab = Lab::started(|file| file.own = "concurrency = 7");
+    assert_eq!(lab.metric(cap), Some(7.0));
+    for (line, shown) in [("concurrency = 9", 9.0), ("", 0.0)] {
+        lab.rewrite(|file| file.own = line);
+        lab.hangup();
+        lab.until("it applies", || lab.metric(cap) == Some(shown));
+    }
+}
+
+#[test]
 fn a_restart_is_a_reload_too() {
     let mut lab = Lab::started(|file| file.percentage = 10);
     lab.order(&["set", "25", "--reason", "by hand"]);
