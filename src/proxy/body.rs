@@ -16,6 +16,7 @@ use crate::measure::Cause;
 use crate::model::{Backend, Tick};
 use crate::proxy::account::Account;
 use crate::proxy::answer::Decoder;
+use crate::proxy::forward::Leave;
 use crate::proxy::pool::Link;
 use crate::proxy::request::Busy;
 use crate::proxy::settings::Upstream;
@@ -42,6 +43,8 @@ pub(super) struct Long {
     pub(super) decoder: Decoder,
     /// Where the rest comes from; None once it is over.
     pub(super) link: Option<Link>,
+    /// Leave to ask the backend.
+    pub(super) _leave: Leave,
     /// The connection can be used again if the body ends as announced.
     pub(super) reusable: bool,
     /// Bytes not yet passed on, if the backend announced them.

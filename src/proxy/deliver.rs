@@ -61,6 +61,7 @@ pub(super) fn deliver(
     let Delivery {
         answer: Answer { mut head, body },
         link,
+        leave,
         backend,
         at,
     } = delivery;
@@ -94,6 +95,7 @@ pub(super) fn deliver(
             first,
             decoder,
             link: Some(link),
+            _leave: leave,
             reusable: head.reusable,
             deadline: Box::pin(tokio::time::sleep_until(clock::instant(deadline))),
             sentence,

@@ -8,7 +8,8 @@ use http::Method;
 
 use crate::breaker;
 use crate::clock;
-use crate::measure::{Cause, Observation};
+use crate::gate::{Permit, Trial};
+use crate::measure::{Cause, Kind, Observation};
 use crate::model::{Backend, PerBackend, Tick};
 use crate::protocol::signature::TwilioToken;
 use crate::proxy::account::Account;
@@ -32,6 +33,8 @@ pub(super) struct Errand<'a> {
     pub(super) conn: &'a Rc<Conn>,
     pub(super) settings: &'a Settings,
     pub(super) breakers: PerBackend<breaker::State>,
+    /// Whether a caller waits.
+    pub(super) kind: Kind,
     pub(super) outgoing: Outgoing<'a>,
     pub(super) body: &'a [u8],
     pub(super) subject: Option<&'a Subject<'a>>,
@@ -43,10 +46,18 @@ pub(super) struct Errand<'a> {
     pub(super) whole_max: usize,
 }
 
+/// Leave to ask a backend; given back when the answer is whole or there will be none.
+#[derive(Debug)]
+pub(super) struct Leave {
+    _permit: Permit,
+    _trial: Option<Trial>,
+}
+
 /// A request that has left.
 #[derive(Debug)]
 pub(super) struct Sent {
     link: Link,
+    leave: Leave,
     /// Where to.
     pub(super) backend: Backend,
 }
@@ -56,6 +67,7 @@ pub(super) struct Sent {
 pub(super) struct Delivery {
     pub(super) answer: Answer,
     pub(super) link: Link,
+    pub(super) leave: Leave,
     pub(super) backend: Backend,
     pub(super) at: Tick,
 }
@@ -99,7 +111,7 @@ pub(super) async fn send(
     let mut used_ones = true;
     loop {
         let backend = seat.placement.backend;
-        errand.admit(seat)?;
+        let leave = errand.admit(seat).await?;
         let to = &settings.backends[backend];
         let pool = &worker.pools[backend];
         let waiting = if used_ones {
@@ -155,7 +167,11 @@ pub(super) async fn send(
         // While the backend thinks, this request holds no buffer.
         worker.keep(scratch);
         if sent {
-            return Ok(Sent { link, backend });
+            return Ok(Sent {
+                link,
+                leave,
+                backend,
+            });
         }
         used_ones = false;
     }
@@ -173,7 +189,11 @@ pub(super) async fn receive(
     method: Method,
     whole_max: usize,
 ) -> Result<Delivery, Failure> {
-    let Sent { mut link, backend } = sent;
+    let Sent {
+        mut link,
+        leave,
+        backend,
+    } = sent;
     upstream::wait(&link).await?;
     let mut scratch = worker.scratch();
     let answer = upstream::receive(&mut link, &mut scratch.input, &method, whole_max).await?;
@@ -181,19 +201,32 @@ pub(super) async fn receive(
     Ok(Delivery {
         answer,
         link,
+        leave,
         backend,
         at: clock::tick(),
     })
 }
 
 impl Errand<'_> {
-    /// May it be sent where its seat is? A call that is under way always may.
-    fn admit(&self, seat: &Seat) -> Result<(), Failure> {
-        let is_new_on_new = seat.placement.backend == Backend::New && seat.is_new_call();
-        match self.breakers.new {
-            breaker::State::Open if is_new_on_new => Err(Failure::kept(Cause::Breaker)),
-            _ => Ok(()),
-        }
+    /// Leave to be sent where its seat is: past the breaker, which no call that is under
+    /// way has to ask, and into the backend's gate.
+    async fn admit(&self, seat: &Seat) -> Result<Leave, Failure> {
+        let backend = seat.placement.backend;
+        let gate = &self.worker.shared.gates[backend];
+        let is_new_on_new = backend == Backend::New && seat.is_new_call();
+        let trial = match self.breakers.new {
+            breaker::State::Open if is_new_on_new => return Err(Failure::kept(Cause::Breaker)),
+            breaker::State::HalfOpen if is_new_on_new => {
+                let trial = gate.trial();
+                Some(trial.ok_or_else(|| Failure::kept(Cause::Breaker))?)
+            }
+            _ => None,
+        };
+        let permit = gate.enter(self.kind).await;
+        Ok(Leave {
+            _permit: permit.map_err(|_| Failure::kept(Cause::Full))?,
+            _trial: trial,
+        })
     }
 }
 

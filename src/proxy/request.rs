@@ -113,6 +113,7 @@ async fn answer(
         conn,
         settings,
         breakers: routing.breakers,
+        kind: webhook.kind,
         outgoing: Outgoing {
             head,
             target,
@@ -203,8 +204,17 @@ pub(super) fn no_answer(failure: &Failure) -> Response<Reply> {
     );
     match failure.cause {
         Cause::Timeout => plain(StatusCode::GATEWAY_TIMEOUT, ""),
+        Cause::Full => busy(),
         _ => plain(StatusCode::BAD_GATEWAY, ""),
     }
+}
+
+/// The backend has enough to do; the provider may come again.
+fn busy() -> Response<Reply> {
+    let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, "");
+    let second = HeaderValue::from_static("1");
+    response.headers_mut().insert(header::RETRY_AFTER, second);
+    response
 }
 
 fn plain(status: StatusCode, text: &'static str) -> Response<Reply> {

@@ -129,10 +129,6 @@ pub(super) struct Worker {
     said_full: Cell<bool>,
 }
 
-/// stand-in
-#[derive(Debug)]
-pub(super) struct RescuePlace;
-
 /// Buffers for one request in flight.
 #[derive(Debug)]
 pub(super) struct Scratch {
@@ -241,12 +237,6 @@ impl Worker {
     pub(super) fn leave_stream(&self) {
         self.streams.set(self.streams.get() - 1);
         self.said_full.set(false);
-    }
-
-    /// A place among the webhooks being rescued.
-    #[expect(clippy::unused_self, clippy::unnecessary_wraps)]
-    pub(super) const fn rescue_place(&self) -> Option<RescuePlace> {
-        Some(RescuePlace)
     }
 
     fn limits(&self) -> Limits {

@@ -13,6 +13,7 @@ use http::Method;
 use super::{Came, Case};
 use crate::calls::Call;
 use crate::clock;
+use crate::gate::RescuePermit;
 use crate::measure::Observation;
 use crate::model::{Protocol, Tick};
 use crate::protocol::Asks;
@@ -22,7 +23,7 @@ use crate::proxy::deliver::{discard, weigh};
 use crate::proxy::forward::Delivery;
 use crate::proxy::upstream::Failure;
 use crate::proxy::verdict::Verdict;
-use crate::proxy::worker::{RescuePlace, Worker};
+use crate::proxy::worker::Worker;
 
 /// An answer that is being received.
 type Receiving = Pin<Box<dyn Future<Output = Result<Delivery, Failure>>>>;
@@ -83,7 +84,7 @@ impl Late {
 
     /// Waits for it apart from the request. `former` is its call as it was before it was
     /// rescued; if new has failed it, that is told too.
-    pub(super) fn see_out(self, former: Option<Call>, place: Option<RescuePlace>) {
+    pub(super) fn see_out(self, former: Option<Call>, place: Option<RescuePermit>) {
         let task = async move {
             // Given back when new has said what it had to say.
             let _place = place;

@@ -9,6 +9,7 @@ use super::late::{Late, tell_lost};
 use super::{Came, Case, First, why};
 use crate::calls::rescue::Remedy;
 use crate::clock;
+use crate::gate::RescuePermit;
 use crate::measure::{RescueResult, Why};
 use crate::model::Backend;
 use crate::proxy::account::{Account, Webhook};
@@ -16,7 +17,6 @@ use crate::proxy::body::Reply;
 use crate::proxy::deliver::weigh;
 use crate::proxy::forward;
 use crate::proxy::upstream::Failure;
-use crate::proxy::worker::RescuePlace;
 use crate::table::Seat;
 
 /// What new may still have to say.
@@ -45,7 +45,7 @@ pub(super) async fn ask_legacy(
         First::Failed(_) => Rest::Nothing,
         First::Late(late, _) => Rest::Waits(late),
     };
-    let place = case.errand.worker.rescue_place();
+    let place = case.errand.worker.shared.gates.rescue();
     if remedy == Remedy::Entry
         && let Some(said) = case.entry(seat)
     {
@@ -67,7 +67,7 @@ async fn same(
     seat: Seat,
     why: Why,
     rest: Rest,
-    place: RescuePlace,
+    place: RescuePermit,
 ) -> Response<Reply> {
     let errand = case.errand;
     let begun = clock::tick();
@@ -117,7 +117,7 @@ async fn same(
 }
 
 /// The call is legacy's from now on; new's part of it is brought to its end.
-fn take_over(case: &Case<'_>, seat: Seat, rest: Rest, place: Option<RescuePlace>) {
+fn take_over(case: &Case<'_>, seat: Seat, rest: Rest, place: Option<RescuePermit>) {
     let worker = case.errand.worker;
     let former = (seat.key).and_then(|key| worker.shared.table.rescue(key, clock::tick()));
     match rest {
