@@ -17,6 +17,7 @@ mod directory;
 mod edge;
 mod file;
 mod gate;
+mod rescue;
 mod routes;
 mod split;
 mod tables;
@@ -61,7 +62,7 @@ const LARGEST: u64 = 1 << 20;
 pub struct Config {
     /// Where it was read from.
     pub path: PathBuf,
-    /// Hash over the file and its tenant directory, 16 hex digits.
+    /// Hash over the file, its tenant directory and its last resorts, 16 hex digits.
     pub hash: String,
     /// Where to listen, and who may give orders.
     pub listen: Listen,
@@ -223,6 +224,13 @@ pub fn load_text(path: &Path, text: String) -> Result<Loaded, Report> {
             path: file.value.clone(),
             text: text.unwrap_or_default(),
         });
+    }
+    for said in draft
+        .routes
+        .iter()
+        .filter_map(|route| route.rescue.file.as_ref())
+    {
+        hash.update(said);
     }
     check::run(
         &draft,

@@ -9,7 +9,8 @@ use super::{Failure, failure};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Secrets are read from where the file says, so run it with the environment of the service. Of a file \
-that is well it says how each route tells genuine webhooks. The running service takes a changed file \
+that is well it says how each route tells genuine webhooks, and what its callers hear when a backend \
+fails. The running service takes a changed file \
 with `switchback reload`; `reload --dry-run` says what would change.")]
 pub struct Args {
     /// The configuration file
@@ -25,7 +26,7 @@ pub struct Args {
 pub struct Checked {
     /// What is allowed and perhaps not meant, as one report; empty for nothing.
     pub warnings: String,
-    /// For each route, how genuine webhooks are told.
+    /// For each route, how genuine webhooks are told, and what is done when new fails.
     pub routes: Vec<String>,
 }
 
@@ -46,10 +47,9 @@ fn load(args: &Args) -> Result<Checked, String> {
     } else {
         loaded.warnings.render(true)
     };
-    Ok(Checked {
-        warnings,
-        routes: loaded.config.verification(),
-    })
+    let mut routes = loaded.config.verification();
+    routes.extend(loaded.config.rescues());
+    Ok(Checked { warnings, routes })
 }
 
 fn show(args: &Args, read: Result<Checked, String>, out: &mut dyn Write) -> Result<(), Failure> {

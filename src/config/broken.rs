@@ -1,6 +1,7 @@
 //! Broken configurations, and what is said of each, at which line.
 
 mod edge;
+mod rescue;
 mod verify;
 
 use std::path::Path;
@@ -177,11 +178,6 @@ fn misspelt_keys_and_words_name_what_was_meant() {
 
 #[test]
 fn what_later_versions_obey_is_refused_by_name() {
-    for key in ["entry", "rescue", "rescue_after", "last_resort"] {
-        let to = format!("timeout = \"10s\"\n{key} = \"x\"");
-        let said = format!("`{key}` is not in this version: remove the line");
-        breaks("timeout = \"10s\"", &to, key, &said);
-    }
     for (section, key) in [("[listen]", "tls"), ("[backend.new]", "tls")] {
         let to = format!("{section}\n{key} = []");
         breaks(

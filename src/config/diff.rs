@@ -9,7 +9,7 @@ use super::walk::{named, shown};
 use super::{Access, Config, gate, routes, verify};
 use crate::measure::scorecard::Mature;
 use crate::model::Backend;
-use crate::proxy::settings::{Route, Upstream, Verify};
+use crate::proxy::settings::{Rescue, Route, Upstream, Verify};
 use crate::rollout::List;
 use crate::rules::{Rule, Side, Unit};
 use crate::split::{By, Hash};
@@ -319,7 +319,38 @@ fn every_route(old: &[Route], new: &[Route], into: &mut Vec<String>) {
             &after.affinity,
             word,
         );
+        rescued(before, after, into);
         verified(path, before.verify.as_ref(), after.verify.as_ref(), into);
+    }
+}
+
+/// What changes for a caller whose backend fails. A document is told by its size.
+fn rescued(before: &Route, after: &Route, into: &mut Vec<String>) {
+    let (path, old, new) = (&after.path, &before.rescue, &after.rescue);
+    let is_same_protocol = before.protocol == after.protocol;
+    let name = |what: &str| format!("route {path} {what}");
+    compare(into, &name("rescue"), &old.mode, &new.mode, word);
+    let (before, after) = (&old.after, &new.after);
+    compare(into, &name("rescue_after"), before, after, |span| {
+        Span(*span).to_string()
+    });
+    let (before, after) = (&old.entry, &new.entry);
+    compare(into, &name("entry"), before, after, |entry| {
+        entry.as_deref().map_or_else(|| "none".to_owned(), shown)
+    });
+    if old.last_resort == new.last_resort {
+        return;
+    }
+    let said = |rescue: &Rescue| match &rescue.last_resort {
+        Some(said) => said.to_string(),
+        None => "off".to_owned(),
+    };
+    let (before, after) = (said(old), said(new));
+    if before != after {
+        into.push(format!("`{}`: {before} → {after}", name("last_resort")));
+    } else if is_same_protocol {
+        // Of another protocol the same words are said in another form.
+        into.push(format!("route `{path}` has another last resort: {after}"));
     }
 }
 
@@ -512,11 +543,6 @@ action = "reverse"
                 "rule `errors` has other minima, early test or channels",
             ),
             (
-                "protocol = \"telnyx-texml\"",
-                "protocol = \"twilio\"",
-                "`route /ivr protocol`: telnyx-texml → twilio",
-            ),
-            (
                 ":3002",
                 ":3003",
                 "`backend.new`: http://127.0.0.1:3002 (Public Host) → http://127.0.0.1:3003 (Public Host)",
@@ -547,6 +573,31 @@ action = "reverse"
                 "`limits.stream_idle_timeout`: 10m → 1m",
             ),
             (
+                "protocol = \"telnyx-texml\"",
+                "ANDrescue = \"off\"",
+                "`route /ivr rescue`: start → off",
+            ),
+            (
+                "protocol = \"telnyx-texml\"",
+                "ANDrescue_after = \"900ms\"",
+                "`route /ivr rescue_after`: 1200ms → 900ms",
+            ),
+            (
+                "protocol = \"telnyx-texml\"",
+                "ANDentry = \"/ivr/welcome?a=1\"",
+                "`route /ivr entry`: none → /ivr/welcome?a=1",
+            ),
+            (
+                "protocol = \"telnyx-texml\"",
+                "ANDlast_resort = \"off\"",
+                "`route /ivr last_resort`: the shipped words → off",
+            ),
+            (
+                "protocol = \"telnyx-texml\"",
+                "ANDlast_resort = { forward = \"+15557640012\" }",
+                "`route /ivr last_resort`: the shipped words → forwarded to …12",
+            ),
+            (
                 "[split]",
                 "[limits]\nstreams = 9\n[split]",
                 "`limits.streams`: 5000 → 9",
@@ -566,6 +617,19 @@ action = "reverse"
             assert_eq!(diff.changed, [sentence], "{to}");
             assert!(diff.needs_restart.is_empty() && diff.refused.is_empty());
         }
+    }
+
+    #[test]
+    fn another_protocol_brings_its_own_times() {
+        let diff = changed_by("\"telnyx-texml\"", "\"vapi\"");
+        assert_eq!(
+            diff.changed,
+            [
+                "`route /ivr protocol`: telnyx-texml → vapi",
+                "`route /ivr timeout`: 10s → 20s",
+                "`route /ivr rescue_after`: 1200ms → 3500ms",
+            ]
+        );
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! What does not fit together at the public edge, though each line alone is well
-//! written: names and marks of the backends, what proves a webhook genuine, and
-//! where a call's backend is remembered.
+//! written: names and marks of the backends, what proves a webhook genuine, where a
+//! call's backend is remembered, and what is done for a caller whose backend fails.
 
 use std::collections::BTreeMap;
 
 use super::check::Add;
 use super::file::Draft;
 use super::problem::{Problem, listed};
+use super::rescue;
 use super::routes::{self, carried, written};
 use super::verify;
 use super::walk::shown;
@@ -24,6 +25,7 @@ pub(super) fn run(draft: &Draft, add: &Add<'_>) {
     for route in &draft.routes {
         sources(route, add);
         affinity(route, draft, add);
+        rescue::check(route, draft, add);
         if let (Some(verify), Some(protocol)) = (&route.verify, route.protocol) {
             genuine(verify, protocol, draft, add);
         }

@@ -1,8 +1,8 @@
 //! Every problem at once, each with file, line and caret.
 //!
 //! A report may end up in a ticket, so lines that may hold a secret are shown
-//! with their strings starred out, and lines of the tenant directory, which are
-//! telephone numbers, are named but not shown.
+//! with their strings starred out, telephone numbers keep their last two digits, and
+//! lines of the tenant directory, which are such numbers, are named but not shown.
 
 use std::fmt;
 use std::ops::Range;
@@ -217,9 +217,11 @@ fn first_line(text: &str, span: &Range<usize>) -> Range<usize> {
 }
 
 /// The text with the values of lines that may hold a secret starred out, byte
-/// for byte, so that spans still fit. Also user names and passwords in URLs.
+/// for byte, so that spans still fit. Also user names and passwords in URLs, and
+/// telephone numbers.
 fn starred(text: &str) -> String {
-    text.split_inclusive('\n').map(star_line).collect()
+    let lines = text.split_inclusive('\n');
+    lines.map(|line| star_numbers(&star_line(line))).collect()
 }
 
 fn star_line(line: &str) -> String {
@@ -267,9 +269,78 @@ fn star_credentials(line: &str) -> String {
     }
 }
 
+/// A line with what may be telephone numbers starred but for their last two digits.
+fn star_numbers(line: &str) -> String {
+    let mut starred = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some(start) = rest.find(|c: char| c == '+' || c.is_ascii_digit()) {
+        let (before, from) = rest.split_at(start);
+        // Addresses and dates have dots and blanks in them, but no plus before them.
+        let parts = if from.starts_with('+') {
+            "+ -.()"
+        } else {
+            "-()"
+        };
+        let end = from.find(|c: char| !c.is_ascii_digit() && !parts.contains(c));
+        let (number, after) = from.split_at(end.unwrap_or(from.len()));
+        starred.push_str(before);
+        starred.push_str(&star_number(number));
+        rest = after;
+    }
+    starred.push_str(rest);
+    starred
+}
+
+/// Starred if it has seven digits in a row, or nine in parts: a date has eight.
+fn star_number(number: &str) -> String {
+    let parts = number.split(|c: char| !c.is_ascii_digit());
+    let longest = parts.map(str::len).max().unwrap_or(0);
+    let mut left = number.bytes().filter(u8::is_ascii_digit).count();
+    let is_marked = number.starts_with('+') && left >= 7;
+    if longest < 7 && left < 9 && !is_marked {
+        return number.to_owned();
+    }
+    let star = |c: char| {
+        left -= usize::from(c.is_ascii_digit());
+        if c.is_ascii_digit() && left >= 2 {
+            '*'
+        } else {
+            c
+        }
+    };
+    number.chars().map(star).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_telephone_number_is_starred_but_for_its_end_and_other_numbers_are_not() {
+        for (line, shown) in [
+            (
+                "last_resort = { forward = \"+15557640012\" }\n",
+                "last_resort = { forward = \"+*********12\" }\n",
+            ),
+            ("forward = 15557640012", "forward = *********12"),
+            (
+                "enabled_tenants = [\"+1 (555) 764-0012\", \"b\"]",
+                "enabled_tenants = [\"+* (***) ***-**12\", \"b\"]",
+            ),
+            ("1234567", "*****67"),
+            ("\"555-764-0012\"", "\"***-***-**12\""),
+            ("\"+1 555-764\"", "\"+* ***-*64\""),
+            ("calls = 200000", "calls = 200000"),
+            (
+                "url = \"http://127.0.0.1:3001\"",
+                "url = \"http://127.0.0.1:3001\"",
+            ),
+            ("since 2026-11-20, 1+2 é+", "since 2026-11-20, 1+2 é+"),
+        ] {
+            assert_eq!(star_numbers(line), shown);
+            assert_eq!(line.len(), shown.len());
+        }
+    }
 
     #[test]
     fn a_line_with_a_secret_is_starred_and_keeps_its_length() {

@@ -7,18 +7,22 @@ use http::HeaderName;
 
 use super::file::networks;
 use super::problem::{Problem, nearest};
+use super::rescue;
 use super::text;
 use super::verify;
 use super::walk::{At, Section, Value, shown};
 use crate::model::Protocol;
-use crate::proxy::settings::{Affinity, Rescue, Route};
+use crate::proxy::settings::{Affinity, Route};
 use crate::split::tenants::Source;
 
-/// When a backend has failed, where a route does not say.
-const TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Keys of the contract that later versions obey.
-const LATER: [&str; 4] = ["entry", "rescue", "rescue_after", "last_resort"];
+/// When a backend has failed, where a route does not say. Vapi waits 20 s for a tool;
+/// its shorter patience with an assistant-request is no matter of the file.
+const fn timeout(protocol: Option<Protocol>) -> Duration {
+    match protocol {
+        Some(Protocol::Vapi) => Duration::from_secs(20),
+        _ => Duration::from_secs(10),
+    }
+}
 
 /// One route as far as it could be read.
 #[derive(Debug)]
@@ -39,26 +43,29 @@ pub(super) struct Draft {
     pub(super) verify: Option<verify::Draft>,
     /// Where a call's backend is remembered.
     pub(super) affinity: At<Affinity>,
+    /// What is done for a caller whose backend fails.
+    pub(super) rescue: rescue::Draft,
 }
 
 impl Draft {
     /// The route, if nothing is missing.
     pub(super) fn route(&self) -> Option<Route> {
+        let (protocol, timeout) = (self.protocol?, self.timeout.as_ref()?.value);
         Some(Route {
             path: self.path.as_ref()?.value.clone(),
             // Whoever runs it numbers it, by what ran before.
             number: 0,
-            protocol: self.protocol?,
+            protocol,
             tenant: self.tenant.iter().map(|at| at.value.clone()).collect(),
             sources: self.sources.clone(),
             served: self.served.iter().map(|path| path.value.clone()).collect(),
-            timeout: self.timeout.as_ref()?.value,
+            timeout,
             verify: match &self.verify {
                 Some(draft) => draft.verify()?,
                 None => None,
             },
             affinity: self.affinity.value,
-            rescue: Rescue::of(self.protocol?),
+            rescue: self.rescue.rescue(protocol, timeout),
         })
     }
 }
@@ -109,7 +116,7 @@ fn route(section: &Section<'_>, base: &Path) -> Draft {
                 .duration(Duration::from_millis(10)..=Duration::from_secs(60))
                 .map(|span| value.at(span)),
             None => Some(At {
-                value: TIMEOUT,
+                value: timeout(protocol),
                 span: None,
             }),
         },
@@ -123,8 +130,9 @@ fn route(section: &Section<'_>, base: &Path) -> Draft {
                 span: None,
             },
         },
+        rescue: rescue::read(section, protocol, base),
     };
-    section.finish(&LATER, &[]);
+    section.finish(&[], &[]);
     draft
 }
 

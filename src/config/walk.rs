@@ -386,7 +386,7 @@ impl<'a> Value<'a> {
             Some(meant) => format!("did you mean `{meant}`?"),
             None => format!("it is {}", listed(&names)),
         };
-        self.refuse(format!("cannot be \"{}\"", shown(text)), help);
+        self.refuse(format!("cannot be \"{}\"", named(text)), help);
         None
     }
 

@@ -12,7 +12,7 @@ fn every_problem_is_told_at_once_and_in_order() {
     let text = WELL
         .replace("webhooks =", "webhoks =")
         .replace("body = \"8MiB\"", "body = \"big\"")
-        .replace("timeout = \"10s\"", "rescue = \"start\"")
+        .replace("timeout = \"10s\"", "rescue = \"perhaps\"")
         .replace("percentage = 10", "percentage = 200")
         .replace("action = \"reverse\"", "action = \"explode\"");
     let told = told(&text);
@@ -203,9 +203,10 @@ fn the_sample_and_the_preset_are_taken_without_a_warning() {
     );
 }
 
-/// The sample with what it only shows as a comment, of Vapi's credentials this one.
-fn sample_with_everything(credential: &str) -> String {
-    const SHOWN: [&str; 16] = [
+/// The sample with what it only shows as a comment: of Vapi's credentials this one,
+/// and of the last resorts this one.
+fn sample_with_everything(credential: &str, last_resort: &str) -> String {
+    const SHOWN: [&str; 19] = [
         "public_url",
         "token_secret",
         "streams",
@@ -222,6 +223,9 @@ fn sample_with_everything(credential: &str) -> String {
         "protocol",
         "tenant",
         "affinity",
+        "rescue",
+        "rescue_after",
+        "entry",
     ];
     let sample = include_str!("../../config/switchback.toml");
     let lines = sample.lines().map(|line| {
@@ -230,6 +234,7 @@ fn sample_with_everything(credential: &str) -> String {
         let other = line.contains("VAPI_") && !line.contains(credential);
         match key {
             "verify" if !other => shown,
+            "last_resort" if shown.contains(last_resort) => shown,
             key if SHOWN.contains(&key) => shown,
             _ => line,
         }
@@ -253,14 +258,24 @@ fn sample_with_everything(credential: &str) -> String {
 fn what_the_sample_shows_as_a_comment_is_taken_too() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("secret"), "long-enough-not-to-be-guessed").unwrap();
-    for credential in ["\"VAPI_SECRET\"", "\"VAPI_TOKEN\"", "\"VAPI_HMAC_SECRET\""] {
-        let text = sample_with_everything(credential);
+    fs::write(dir.path().join("sorry.xml"), "<Response/>").unwrap();
+    for (credential, last_resort, said) in [
+        ("\"VAPI_SECRET\"", "sorry.xml", "a file of 11 bytes"),
+        ("\"VAPI_TOKEN\"", "forward", "forwarded to …99"),
+        ("\"VAPI_HMAC_SECRET\"", "off", "the failure is passed on"),
+    ] {
+        let text = sample_with_everything(credential, last_resort);
         let loaded = load_text(&dir.path().join("t.toml"), text);
         let loaded = loaded.unwrap_or_else(|report| panic!("{report}"));
         assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
         let routes = &loaded.config.proxy.routes;
         assert_eq!(routes.len(), 4, "one of each protocol");
         assert!(routes.iter().all(|route| route.verify.is_some()));
+        let rescues = loaded.config.rescues();
+        assert!(
+            rescues.iter().any(|told| told.ends_with(said)),
+            "{rescues:?}"
+        );
         assert!(loaded.config.proxy.token_secret.is_some());
         assert!(loaded.config.proxy.backends.new.claim.is_some());
         assert!(loaded.config.proxy.backends.legacy.cap.is_some());

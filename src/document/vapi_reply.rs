@@ -124,6 +124,13 @@ pub fn rewrite(
     }
 }
 
+/// The answer to a message with tool calls when none of them could be made: a result
+/// that says `why`, one line of text, for each of the first 256 of them. None where
+/// `request` makes no call.
+pub(super) fn failed_tools(request: &[u8], why: &str) -> Option<Vec<u8>> {
+    tools::failed(request, why)
+}
+
 /// A destination goes before an error, and an error before any assistant.
 fn assistant(answer: &Answer<'_>) -> Judgement {
     if is_object(answer.destination) {

@@ -194,7 +194,7 @@ impl Rescue {
                 Protocol::Twilio => Duration::from_secs(5),
             },
             entry: None,
-            last_resort: Some(Arc::new(LastResort::default())),
+            last_resort: Some(Arc::new(LastResort::shipped(protocol, None))),
         }
     }
 }

@@ -141,12 +141,18 @@ impl Lab {
         } = &self.file;
         let (dir, legacy) = (self.state(), self.legacy.address);
         let new = new.unwrap_or(self.new.address);
+        // What is tested here is who answers and who is blamed. That nobody hears of it
+        // is tested in `tests/faults`.
+        let rescue = match route.contains("rescue") {
+            true => "",
+            false => "rescue = \"off\"\nlast_resort = \"off\"",
+        };
         format!(
             "[listen]\nwebhooks = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n{listen}\n\
              [state]\ndir = {dir:?}\non_empty = \"{on_empty}\"\n\
              [backend.legacy]\nurl = \"http://{legacy}\"\n\
              [backend.new]\nurl = \"http://{new}\"\n{own}\n\
-             [[route]]\npath = \"/ivr\"\nprotocol = \"{protocol}\"\ntenant = [\"to\"]\n{route}\n\
+             [[route]]\npath = \"/ivr\"\nprotocol = \"{protocol}\"\ntenant = [\"to\"]\n{route}\n{rescue}\n\
              [split]\n{scheme}\npercentage = {percentage}\n{split}\n{sections}\n{rules}\n"
         )
     }

@@ -126,6 +126,44 @@ impl<'a> Calls<'a> {
     }
 }
 
+/// For each call that `request` makes a result that says why it failed, in the order
+/// of the calls. None of a request that makes no call, or cannot be read.
+pub(super) fn failed(request: &[u8], why: &str) -> Option<Vec<u8>> {
+    let calls = Calls::of(request);
+    let answer = if calls.is_function_call {
+        // It has no id to answer by, and no place for an error: the model is told.
+        serde_json::to_vec(&FunctionResult { result: why })
+    } else {
+        let failed = |id| Failed {
+            tool_call_id: id,
+            error: why,
+        };
+        let results: Vec<_> = calls.ids.iter().map(|id| failed(id.0.as_ref())).collect();
+        if results.is_empty() {
+            return None;
+        }
+        serde_json::to_vec(&FailedResults { results })
+    };
+    answer.ok()
+}
+
+#[derive(serde::Serialize)]
+struct FunctionResult<'a> {
+    result: &'a str,
+}
+
+#[derive(serde::Serialize)]
+struct FailedResults<'a> {
+    results: Vec<Failed<'a>>,
+}
+
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Failed<'a> {
+    tool_call_id: &'a str,
+    error: &'a str,
+}
+
 /// What is wrong with the results.
 pub(super) fn flaw(calls: &Calls<'_>, answer: &Answer<'_>) -> Option<Flaw> {
     let Some(results) = answer.results else {
