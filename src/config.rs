@@ -17,6 +17,7 @@ mod directory;
 mod edge;
 mod file;
 mod gate;
+mod health;
 mod rescue;
 mod routes;
 mod split;
@@ -45,6 +46,7 @@ pub use problem::{Level, Problem};
 pub use report::{Report, Source};
 pub use secret::Secret;
 
+use crate::breaker;
 use crate::document::address::Addresses;
 use crate::measure::scorecard::Mature;
 use crate::model::{Backend, PerBackend};
@@ -82,6 +84,8 @@ pub struct Config {
     pub rules: Vec<Rule>,
     /// How old a call must be before its end counts.
     pub mature: Mature,
+    /// When each backend is not asked any more; None: it always is.
+    pub breakers: PerBackend<Option<breaker::Settings>>,
     /// Where each rule stands in the file, for [`Config::blind_rows`].
     rows: Vec<Option<Range<usize>>>,
 }
@@ -324,9 +328,14 @@ fn assemble(
         .collect::<Option<_>>()?;
     // Longest first, so that the first match is the right one.
     routes.sort_by_key(|route| std::cmp::Reverse(route.path.len()));
+    let (legacy, new) = (draft.backends.legacy?, draft.backends.new?);
+    let breakers = PerBackend {
+        legacy: legacy.breaker,
+        new: new.breaker,
+    };
     let backends = PerBackend {
-        legacy: draft.backends.legacy?.upstream.value,
-        new: draft.backends.new?.upstream.value,
+        legacy: legacy.upstream.value,
+        new: new.upstream.value,
     };
     let addresses = (draft.listen.public.as_ref())
         .map(|public| Arc::new(addresses(public, &backends, &routes)));
@@ -376,6 +385,7 @@ fn assemble(
         wishes,
         rules,
         mature: draft.mature?.value,
+        breakers,
         rows,
     })
 }

@@ -11,8 +11,10 @@
 mod alarms;
 #[cfg(test)]
 mod bench;
+mod condition;
 mod event;
 mod genuine;
+mod guard;
 mod lost;
 #[cfg(test)]
 mod simulation;
@@ -26,7 +28,9 @@ mod tests;
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::breaker;
 use crate::document::FlawSet;
+use crate::health;
 pub use crate::measure::ReportKind;
 use crate::measure::scorecard::Mature;
 use crate::measure::{Answered, CallEnd, Ended, Observation};
@@ -37,8 +41,11 @@ use crate::rules::evidence::Evidence;
 use crate::rules::{Action, Finding, Rule, Verdict};
 use crate::split::{Scheme, Split};
 use alarms::Alarms;
+pub use condition::Condition;
 pub use event::{Effect, Event, Notice, Severity, Ticket};
 use genuine::Genuine;
+use guard::Guard;
+pub use guard::{GuardStatus, HealthStatus};
 use lost::Lost;
 pub use status::{BackendStatus, Done, Reported, RuleStatus, Status, Verification};
 
@@ -51,6 +58,10 @@ pub struct Settings {
     pub rules: Vec<Rule>,
     /// When a call is old enough for the end measures.
     pub mature: Mature,
+    /// When each backend is not asked any more; None: it always is.
+    pub breakers: PerBackend<Option<breaker::Settings>>,
+    /// How each backend's health is asked for, if it is.
+    pub health: PerBackend<Option<health::Settings>>,
     /// What the file wishes for.
     pub wishes: Wishes,
     /// `[state] on_empty = "file"`: with no journal yet, the wishes apply.
@@ -79,6 +90,8 @@ pub struct Engine {
     alarms: Alarms,
     genuine: Genuine,
     lost: Lost,
+    guard: Guard,
+    condition: Condition,
     findings: Vec<Finding>,
     active: PerBackend<u64>,
     habits: FlawSet,
@@ -131,6 +144,8 @@ impl Engine {
             alarms: Alarms::default(),
             genuine: Genuine::default(),
             lost: Lost::default(),
+            guard: Guard::new(&settings, now),
+            condition: Condition::default(),
             findings: Vec::new(),
             active: PerBackend::default(),
             habits: FlawSet::NONE,
@@ -232,13 +247,16 @@ impl Engine {
     ) {
         for observation in observations {
             self.note(observation);
+            self.guard.hear(observation, now);
             self.evidence.observe(observation);
         }
         self.active = active;
+        self.guard(now, effects);
         self.findings = self.evidence.judge(now, active);
         let notices = self.genuine.update(now);
         effects.extend(notices.into_iter().map(Effect::Say));
         self.act(now, wall, effects);
+        self.look_at_both(now, effects);
         self.verify();
         let habits = self.evidence.habits();
         if habits != self.habits {
@@ -391,6 +409,7 @@ impl Engine {
             self.evidence.set_mature(settings.mature, now);
             self.findings.clear();
         }
+        self.guard.set(&settings, now);
         self.settings = settings;
         self.publish(now, effects);
         self.wish(now, wall, effects);

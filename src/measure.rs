@@ -15,6 +15,7 @@ pub mod trail;
 pub mod window;
 
 use crate::document::Flaw;
+use crate::health;
 use crate::model::{Backend, CallKey, TenantKey, Tick};
 use crate::split::Placement;
 
@@ -363,8 +364,8 @@ pub struct Health {
     pub at: Tick,
     /// Who was asked.
     pub backend: Backend,
-    /// It answered as it should.
-    pub well: bool,
+    /// What it said.
+    pub answer: health::Answer,
     /// How long it took, in microseconds.
     pub took_us: u32,
 }

@@ -22,9 +22,11 @@ use parking_lot::Mutex;
 
 use self::make::{Make, describe, outcome_index};
 use self::names::*;
+use crate::breaker;
 use crate::document::Flaw;
-use crate::engine::{RuleStatus, Status};
+use crate::engine::{GuardStatus, RuleStatus, Status};
 use crate::gate::Counts;
+use crate::health;
 use crate::measure::{
     Answered, CallEnd, Cause, Found, Kind, MENU_KEYS, Observation, Placed, RescueResult, Streamed,
     menu_place,
@@ -141,6 +143,10 @@ struct SideSeries {
     ends: [Counter; CallEnd::ALL.len()],
     flawed: [Counter; Flaw::ALL.len()],
     active: Gauge,
+    breaker: [Gauge; breaker::State::ALL.len()],
+    opens: Counter,
+    up: Gauge,
+    checks: [Counter; health::Answer::NAMES.len()],
     choices: [Counter; MENU_KEYS.len()],
     data_query: Histogram,
     connect: Histogram,
@@ -206,6 +212,9 @@ impl Metrics {
             recorder,
         };
         metrics.reloaded(true);
+        for backend in Backend::ALL {
+            metrics.sides[backend].guard(&GuardStatus::default());
+        }
         metrics.configure(routes, rules);
         metrics
     }
@@ -269,7 +278,16 @@ impl Metrics {
             Observation::Rescued(rescued) => self.on_route(rescued.route, |route| {
                 route.rescues[rescued.result as usize].increment(1);
             }),
-            Observation::Health(_) => {}
+            Observation::Health(told) => {
+                let checks = &self.sides[told.backend].checks;
+                let mut names = health::Answer::NAMES.iter();
+                // What no name stands for does not occur: the system's own failures are
+                // no answers.
+                let place = names.position(|name| *name == told.answer.name());
+                if let Some(counter) = place.and_then(|place| checks.get(place)) {
+                    counter.increment(1);
+                }
+            }
             Observation::Refused { status } => {
                 let known = STATUSES.iter().position(|known| known == status);
                 self.refused[known.unwrap_or(STATUSES.len())].increment(1);
@@ -335,6 +353,7 @@ impl Metrics {
             let (side, told) = (&self.sides[backend], &status.backends[backend]);
             side.active.set(told.calls_active as f64);
             side.streams.active.set(told.streams_active as f64);
+            side.guard(&status.guards[backend]);
         }
         for series in self.rules.load().iter() {
             let rule = status
@@ -428,6 +447,19 @@ impl Metrics {
     /// without it each time is kept as it came until somebody scrapes.
     pub fn upkeep(&self) {
         self.recorder.handle().run_upkeep();
+    }
+}
+
+impl SideSeries {
+    fn guard(&self, guard: &GuardStatus) {
+        let state = guard.breaker.unwrap_or_default();
+        for (gauge, is) in self.breaker.iter().zip(breaker::State::ALL) {
+            gauge.set(one_if(state == is));
+        }
+        self.opens.absolute(guard.opens);
+        let health = guard.health.as_ref();
+        let down = health.is_some_and(|health| health.state == health::State::Down);
+        self.up.set(one_if(!down));
     }
 }
 

@@ -8,9 +8,12 @@
 //! its backend over `upstream` and `pool`, `deliver` has the answer judged (`verdict`) and
 //! led home, and `account` says, exactly once, how it went. Where a request is a handshake, `stream` and `websocket` take over.
 //!
+//! Beside it all, [`checks`] asks each backend how it is.
+//!
 //! Everything of one request runs in one task on one core. What a worker shares
 //! with anybody is in [`Shared`], and nothing else.
 
+pub mod checks;
 pub mod listener;
 pub mod settings;
 pub mod worker;

@@ -204,8 +204,13 @@ pub enum Measure {
     MemoryUsed,
     /// A gauge reported from outside: share of processor in use.
     CpuUsed,
-    /// 1 when every voice webhook of the span went without any answer.
+    /// 1 when every voice webhook and every health check of the span went without an
+    /// answer.
     BackendDown,
+    /// How often its breaker opened.
+    BreakerOpens,
+    /// Share of health checks that were not answered as they should be.
+    HealthErrorRate,
 }
 
 /// The unit a measure's value and threshold are in.
@@ -223,7 +228,7 @@ pub enum Unit {
 
 impl Measure {
     /// Every measure.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::ErrorRate,
         Self::ResponseTimeMean,
         Self::ResponseTimeP50,
@@ -241,6 +246,8 @@ impl Measure {
         Self::MemoryUsed,
         Self::CpuUsed,
         Self::BackendDown,
+        Self::BreakerOpens,
+        Self::HealthErrorRate,
     ];
 
     /// The word for it in configuration, status and metrics.
@@ -263,6 +270,8 @@ impl Measure {
             Self::MemoryUsed => "memory_used",
             Self::CpuUsed => "cpu_used",
             Self::BackendDown => "backend_down",
+            Self::BreakerOpens => "breaker_opens",
+            Self::HealthErrorRate => "health_error_rate",
         }
     }
 
@@ -278,6 +287,7 @@ impl Measure {
             | Self::FailedCallRate
             | Self::AbandonmentRate
             | Self::SpeechRecognitionRate
+            | Self::HealthErrorRate
             | Self::MemoryUsed
             | Self::CpuUsed => Unit::Share,
             Self::CallDurationMean => Unit::Seconds,
@@ -290,6 +300,7 @@ impl Measure {
             | Self::CriticalErrors
             | Self::Complaints
             | Self::Incidents
+            | Self::BreakerOpens
             | Self::BackendDown => Unit::Number,
         }
     }
@@ -317,8 +328,16 @@ impl Measure {
         }
     }
 
+    /// What its samples are: a call is one voice, a check none.
+    pub const fn samples(self) -> &'static str {
+        match self {
+            Self::HealthErrorRate => "check",
+            _ => "call",
+        }
+    }
+
     /// `calls_min` where a row does not say: 20 for rates and means, 200 for p95,
-    /// 1000 for p99, none for counts and gauges.
+    /// 1000 for p99, three checks of health, none for counts and gauges.
     pub const fn calls_min(self) -> u32 {
         match self {
             Self::ErrorRate
@@ -330,6 +349,7 @@ impl Measure {
             | Self::ResponseTimeP50 => 20,
             Self::ResponseTimeP95 => 200,
             Self::ResponseTimeP99 => 1000,
+            Self::HealthErrorRate => 3,
             _ => 0,
         }
     }

@@ -173,7 +173,8 @@ pub fn start(mut config: Config, signals: Signals) -> anyhow::Result<Running> {
             tokens: Arc::new(tokens(&config, seed)),
         })),
         table: Arc::clone(&table),
-        tally: Arc::new(Tally::new(workers)),
+        // One more than workers: the health checks tell theirs.
+        tally: Arc::new(Tally::new(workers + 1)),
         gates: Arc::new(Gates::new(
             &config.proxy.caps(),
             config.proxy.limits.rescues,
@@ -202,6 +203,7 @@ pub fn start(mut config: Config, signals: Signals) -> anyhow::Result<Running> {
         .into_iter()
         .enumerate()
         .map(|(index, own)| worker(index, own, shared.clone(), draining.clone()))
+        .chain([checks(workers, shared.clone(), draining.clone())])
         .collect::<anyhow::Result<Vec<_>>>()?;
 
     let (mail, mailbox) = mpsc::channel(1024);
@@ -280,6 +282,8 @@ fn engine_settings(config: &Config) -> engine::Settings {
         scheme: config.scheme.clone(),
         rules: config.rules.clone(),
         mature: config.mature,
+        breakers: config.breakers,
+        health: PerBackend::from_fn(|backend| config.proxy.backends[backend].health.clone()),
         wishes: config.wishes.clone(),
         file_on_empty: config.state.on_empty == OnEmpty::File,
         config_hash: config.hash.chars().take(12).collect(),
@@ -370,6 +374,18 @@ fn worker(
         .name(format!("worker-{index}"))
         .spawn(move || proxy::worker::run(index, listeners, shared, drain))
         .context("could not start a worker's thread")
+}
+
+/// The thread that asks the backends how they are.
+fn checks(
+    index: usize,
+    shared: Shared,
+    drain: watch::Receiver<Drain>,
+) -> anyhow::Result<JoinHandle<std::io::Result<()>>> {
+    std::thread::Builder::new()
+        .name("health".to_owned())
+        .spawn(move || proxy::checks::run(index, shared, drain))
+        .context("could not start the thread of the health checks")
 }
 
 /// How long the process may take to end once its workers have.

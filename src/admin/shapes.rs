@@ -39,6 +39,8 @@ pub struct Status {
     pub durable: bool,
     /// Generation of the routing in force.
     pub generation: u64,
+    /// Which backends are failing, and what happens because of it.
+    pub condition: Condition,
     /// Both backends.
     pub backends: Backends,
     /// The reversal table, then the alert table.
@@ -60,6 +62,16 @@ pub struct Status {
     pub at: String,
     /// How long the process runs, in seconds.
     pub uptime_s: u64,
+}
+
+/// Which backends are failing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Condition {
+    /// `none`, `new`, `legacy`, `both`.
+    pub state: String,
+    /// What happens because of it, in a sentence or two.
+    pub says: String,
 }
 
 /// One thing for each backend.
@@ -111,6 +123,34 @@ pub struct Backend {
     /// How often each key was a caller's first choice since `day_since`; without those
     /// that nobody chose.
     pub menu_choices: BTreeMap<String, u64>,
+    /// What keeps callers from a backend that fails; null where it is switched off.
+    pub breaker: Option<Breaker>,
+    /// What its health check says; null where there is none.
+    pub health: Option<Health>,
+}
+
+/// One backend's breaker.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Breaker {
+    /// `closed`, `open`, `half-open`.
+    pub state: String,
+    /// Times it opened in the last hour.
+    pub opens_last_hour: u32,
+    /// Why it is not closed.
+    pub because: Option<String>,
+}
+
+/// What a backend's health check says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Health {
+    /// `up`, `down`, `unknown`.
+    pub state: String,
+    /// Since when, RFC 3339.
+    pub since: String,
+    /// What the last checks said.
+    pub because: String,
 }
 
 /// One row of a table.
@@ -230,9 +270,13 @@ impl From<&engine::Status> for Status {
             because: status.because.clone(),
             durable: status.durable,
             generation: status.generation,
+            condition: Condition {
+                state: status.condition.name().to_owned(),
+                says: status.condition.says.clone(),
+            },
             backends: Backends {
-                legacy: (&status.backends.legacy).into(),
-                new: (&status.backends.new).into(),
+                legacy: Backend::new(&status.backends.legacy, &status.guards.legacy),
+                new: Backend::new(&status.backends.new, &status.guards.new),
             },
             rules: status.rules.iter().map(Rule::from).collect(),
             verification: status.verification.as_ref().map(Verification::from),
@@ -250,9 +294,19 @@ impl From<&engine::Status> for Status {
     }
 }
 
-impl From<&engine::BackendStatus> for Backend {
-    fn from(backend: &engine::BackendStatus) -> Self {
+impl Backend {
+    fn new(backend: &engine::BackendStatus, guard: &engine::GuardStatus) -> Self {
         Self {
+            breaker: guard.breaker.map(|state| Breaker {
+                state: state.name().to_owned(),
+                opens_last_hour: guard.opens_last_hour,
+                because: guard.because.clone(),
+            }),
+            health: guard.health.as_ref().map(|health| Health {
+                state: health.state.name().to_owned(),
+                since: rfc3339(health.since),
+                because: health.because.clone(),
+            }),
             webhooks: backend.webhooks,
             errors: backend.errors,
             error_rate: backend.error_rate,

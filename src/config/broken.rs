@@ -1,6 +1,7 @@
 //! Broken configurations, and what is said of each, at which line.
 
 mod edge;
+mod health;
 mod rescue;
 mod verify;
 
@@ -232,7 +233,7 @@ fn what_later_versions_obey_is_refused_by_name() {
     );
     line(
         "measure = \"error_rate\"",
-        "measure = \"breaker_opens\"",
+        "measure = \"transactions\"",
         "is not in this version",
     );
     line(

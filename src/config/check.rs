@@ -12,7 +12,7 @@ use super::{edge, file};
 use crate::measure::scorecard::Mature;
 use crate::model::Backend;
 use crate::rollout::List;
-use crate::rules::{Action, Side, Unit};
+use crate::rules::{Action, Measure, Side, Unit};
 use crate::split::tenants::{Unlisted, e164};
 
 /// Runs every check. `tenants`: the tenants the directory names, if there is one
@@ -27,6 +27,7 @@ pub(super) fn run(draft: &Draft, tenants: Option<&BTreeSet<String>>, problems: &
     calls(draft, &add);
     timeouts(draft, &add);
     names(draft, &add);
+    guards(draft, &add);
     reversal(draft, &add);
     lists(draft, &add);
     known_tenants(draft, tenants, &add);
@@ -209,6 +210,31 @@ fn names(draft: &Draft, add: &Add<'_>) {
         if name.chars().count() > 64 {
             let message = "a rule's name has at most 64 characters";
             add(Problem::error(row.name_span.clone(), message));
+        }
+    }
+}
+
+/// A row that nothing feeds can never say anything.
+fn guards(draft: &Draft, add: &Add<'_>) {
+    let Some(new) = &draft.backends.new else {
+        return;
+    };
+    for row in &draft.rows {
+        let name = shown(&row.rule.name);
+        let span = row.name_span.clone();
+        match row.rule.measure {
+            Measure::HealthErrorRate if new.upstream.value.health.is_none() => {
+                let message = format!("`{name}` is blind: nobody asks new for its health");
+                add(Problem::warning(span, message).help(
+                    "add health = { path = \"/healthz\" } to [backend.new], or remove the row",
+                ));
+            }
+            Measure::BreakerOpens if new.breaker.is_none() => {
+                let message = format!("`{name}` is blind: new has no breaker that could open");
+                add(Problem::warning(span, message)
+                    .help("remove breaker = \"off\" from [backend.new], or remove the row"));
+            }
+            _ => {}
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::text::Span;
 use super::walk::{named, shown};
-use super::{Access, Config, gate, routes, verify};
+use super::{Access, Config, gate, health, routes, verify};
 use crate::measure::scorecard::Mature;
 use crate::model::Backend;
 use crate::proxy::settings::{Rescue, Route, Upstream, Verify};
@@ -172,6 +172,18 @@ fn edge(old: &Config, new: &Config, into: &mut Vec<String>) {
         let cap = format!("{name}.concurrency");
         compare(into, &cap, &before.cap, &after.cap, |cap| {
             gate::told(cap.as_ref())
+        });
+    }
+    for backend in Backend::ALL {
+        let name = format!("backend.{backend}.breaker");
+        let (before, after) = (&old.breakers[backend], &new.breakers[backend]);
+        compare(into, &name, before, after, |it| {
+            health::breaker_told(it.as_ref())
+        });
+        let name = format!("backend.{backend}.health");
+        let of = |config: &Config| config.proxy.backends[backend].health.clone();
+        compare(into, &name, &of(old), &of(new), |it| {
+            health::told(it.as_ref())
         });
     }
     if old.proxy.token_secret != new.proxy.token_secret {
@@ -521,6 +533,16 @@ action = "reverse"
     #[test]
     fn each_change_is_one_sentence_in_its_place() {
         for (from, to, sentence) in [
+            (
+                "url = \"http://127.0.0.1:3002\"",
+                "url = \"http://127.0.0.1:3002\"\nhealth = { path = \"/up\" }",
+                "`backend.new.health`: none → GET /up every 5s, 200 within 2s; down after 3, up after 2",
+            ),
+            (
+                "url = \"http://127.0.0.1:3002\"",
+                "url = \"http://127.0.0.1:3002\"\nbreaker = \"off\"",
+                "`backend.new.breaker`: 5 in a row or 50% of 20 in 10s; open for 5s, closed after 3 → off",
+            ),
             (
                 "percentage = 10",
                 "percentage = 25",

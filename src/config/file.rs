@@ -15,7 +15,8 @@ use toml::de::DeTable;
 use super::problem::{Problem, Problems};
 use super::secret::{self, Secret};
 use super::walk::{At, Section, Value, shown};
-use super::{Access, LogFormat, OnEmpty, gate, routes, split, tables, text};
+use super::{Access, LogFormat, OnEmpty, gate, health, routes, split, tables, text};
+use crate::breaker;
 use crate::measure::scorecard::Mature;
 use crate::model::PerBackend;
 use crate::proxy::settings::{Claim, HostHeader, Limits, PublicUrl, Upstream};
@@ -70,6 +71,8 @@ pub(super) struct Backend {
     pub(super) names: Vec<At<String>>,
     /// Where `claim` stands.
     pub(super) claim_span: Option<Range<usize>>,
+    /// When it is not asked any more, if ever.
+    pub(super) breaker: Option<breaker::Settings>,
 }
 
 /// Reads every section. `base` is where the files that it names are looked for.
@@ -293,6 +296,8 @@ fn backend(parent: &Section<'_>, section: &Section<'_>) -> Option<Backend> {
     let claim_span = claimed.as_ref().map(Value::span);
     let claim = claimed.and_then(|value| claim(&value));
     let cap = gate::read(section);
+    let breaker = health::breaker(section);
+    let health = health::read(section);
     section.finish(&["tls"], &[]);
     let url = url?;
     let origin = url.read("\"http://127.0.0.1:3001\"", text::origin)?;
@@ -312,12 +317,13 @@ fn backend(parent: &Section<'_>, section: &Section<'_>) -> Option<Backend> {
         names: names.iter().map(|name| name.value.clone()).collect(),
         claim,
         cap,
-        health: None,
+        health,
     });
     Some(Backend {
         upstream,
         names,
         claim_span,
+        breaker,
     })
 }
 

@@ -9,7 +9,7 @@ use super::walk::{Section, Value, shown};
 use crate::rules::{Action, Early, Measure, Priority, Rule, Side, Unit};
 
 /// Measures of the contract that later versions know.
-const LATER: [&str; 3] = ["breaker_opens", "transactions", "health_error_rate"];
+const LATER: [&str; 1] = ["transactions"];
 
 /// Channels that notices will go to.
 const CHANNELS: [&str; 5] = ["slack", "pagerduty", "email", "sms", "webhook"];
@@ -223,10 +223,15 @@ fn relative(text: &str) -> bool {
 }
 
 fn over(section: &Section<'_>, measure: Option<Measure>) -> Option<Duration> {
-    // Reports come one by one: where a row names no span, an hour is remembered.
+    // What comes one by one: where a row names no span, an hour is remembered.
     let counted = matches!(
         measure,
-        Some(Measure::CriticalErrors | Measure::Complaints | Measure::Incidents)
+        Some(
+            Measure::CriticalErrors
+                | Measure::Complaints
+                | Measure::Incidents
+                | Measure::BreakerOpens
+        )
     );
     let value = match section.get("over") {
         Some(value) => value,

@@ -206,7 +206,7 @@ fn the_sample_and_the_preset_are_taken_without_a_warning() {
 /// The sample with what it only shows as a comment: of Vapi's credentials this one,
 /// and of the last resorts this one.
 fn sample_with_everything(credential: &str, last_resort: &str) -> String {
-    const SHOWN: [&str; 19] = [
+    const SHOWN: [&str; 21] = [
         "public_url",
         "token_secret",
         "streams",
@@ -218,6 +218,8 @@ fn sample_with_everything(credential: &str, last_resort: &str) -> String {
         "queue_wait",
         "names",
         "claim",
+        "health",
+        "breaker",
         "[[route]]",
         "path",
         "protocol",

@@ -2,7 +2,7 @@
 //! once when it stops.
 
 use super::{Notice, Severity};
-use crate::rules::evidence::BOTH_ARE_BAD;
+use crate::rules::evidence::{BOTH_ARE_BAD, LEGACY_IS_DOWN, LEGACY_IS_OPEN};
 use crate::rules::{Action, Finding, Priority, Rule, Verdict};
 
 /// How many ticks in a row a row must not trip before it counts as resolved:
@@ -107,7 +107,8 @@ fn notice(rule: &Rule, finding: &Finding, state: State) -> Notice {
 
 /// When both backends fail no rule can help, only people.
 fn withheld(finding: &Finding) -> Severity {
-    if finding.withheld == Some(BOTH_ARE_BAD) {
+    let vain = [BOTH_ARE_BAD, LEGACY_IS_DOWN, LEGACY_IS_OPEN];
+    if finding.withheld.is_some_and(|why| vain.contains(&why)) {
         Severity::Critical
     } else {
         Severity::Warning

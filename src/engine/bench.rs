@@ -44,6 +44,8 @@ pub(super) fn settings(rules: Vec<Rule>) -> Settings {
         },
         rules,
         mature: Mature::Auto,
+        breakers: PerBackend::default(),
+        health: PerBackend::default(),
         wishes: Wishes {
             enabled: true,
             ..Wishes::default()
@@ -287,6 +289,7 @@ pub(super) fn entries(effects: &[Effect]) -> Vec<Entry> {
 pub(super) fn names(effects: &[Effect]) -> Vec<&'static str> {
     let name = |effect: &Effect| match effect {
         Effect::Publish(_) => "publish",
+        Effect::Breakers(_) => "breakers",
         Effect::Habits(_) => "habits",
         Effect::Latch { .. } => "latch",
         Effect::Unlatch => "unlatch",

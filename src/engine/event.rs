@@ -1,6 +1,7 @@
 //! What goes into the engine and what comes out of it.
 
 use super::{Reported, Settings};
+use crate::breaker;
 use crate::document::FlawSet;
 use crate::engine::Done;
 use crate::measure::Observation;
@@ -60,6 +61,8 @@ pub enum Event<'a> {
 pub enum Effect {
     /// Requests see this from now on.
     Publish(Split),
+    /// Requests see these breakers from now on.
+    Breakers(PerBackend<breaker::State>),
     /// Legacy's own habits changed: these flaws are warnings only.
     Habits(FlawSet),
     /// Overwrite the latch file: a restart finds the line on legacy.

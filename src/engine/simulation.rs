@@ -16,8 +16,9 @@ use std::time::Duration;
 
 use super::bench::{Random, START, asked_for, percent};
 use super::{Effect, Engine, Event, Reported, Settings, Ticket};
+use crate::breaker;
 use crate::measure::{Observation, ReportKind};
-use crate::model::{Backend, Percentage, Tick, Wall};
+use crate::model::{Backend, PerBackend, Percentage, Tick, Wall};
 use crate::rollout::{Command, List, Order, Rollout, Wishes};
 use crate::split::Split;
 use disk::{Disk, Job, Told};
@@ -89,6 +90,7 @@ fn whatever_happens_the_promises_hold() {
             "refused by the disk",
             "late record",
             "call report",
+            "breaker closed again",
         ] {
             assert!(lived.contains_key(what), "no seed saw one: {what}");
         }
@@ -104,6 +106,7 @@ struct World {
     settings: Settings,
     /// What requests read.
     routing: Split,
+    breakers: PerBackend<breaker::State>,
     disk: Disk,
     /// What the journal's thread said and the engine has not heard.
     told: VecDeque<Told>,
@@ -133,6 +136,7 @@ impl World {
             engine,
             settings,
             routing,
+            breakers: PerBackend::default(),
             disk: Disk::default(),
             told: VecDeque::new(),
             observations: Vec::new(),
@@ -372,6 +376,7 @@ impl World {
         );
         self.shadow.restarted(&found, &self.disk, self.now);
         self.routing = found;
+        self.breakers = PerBackend::default();
         self.carry_out(first);
     }
 
@@ -430,9 +435,27 @@ impl World {
                     }
                     self.shadow.answered(ticket);
                 }
+                Effect::Breakers(states) => self.breakers_move(states),
                 Effect::Say(_) | Effect::Habits(_) => {}
             }
         }
+    }
+
+    /// A breaker is tried only after it was open, and closed only after it was tried.
+    fn breakers_move(&mut self, states: PerBackend<breaker::State>) {
+        use breaker::State::{Closed, HalfOpen, Open};
+        assert_ne!(states, self.breakers, "published without a change");
+        for backend in Backend::ALL {
+            let moved = (self.breakers[backend], states[backend]);
+            assert!(
+                !matches!(moved, (Closed, HalfOpen) | (Open, Closed)),
+                "{backend}: {moved:?}"
+            );
+            if moved == (HalfOpen, Closed) {
+                self.note("breaker closed again");
+            }
+        }
+        self.breakers = states;
     }
 
     // -- what must hold ------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Engine;
+use super::{Condition, Engine, GuardStatus};
 use crate::document::FlawSet;
 use crate::measure::{Choices, ReportKind};
 use crate::model::{Backend, PerBackend, Percentage, Tick, Wall};
@@ -35,6 +35,10 @@ pub struct Status {
     pub tenants: Vec<(String, List)>,
     /// Per backend, over the last five minutes unless a field says otherwise.
     pub backends: PerBackend<BackendStatus>,
+    /// Each backend's breaker and health.
+    pub guards: PerBackend<GuardStatus>,
+    /// Which backends are failing, and what happens because of it.
+    pub condition: Condition,
     /// One for each row of the reversal table, then of the alert table.
     pub rules: Vec<RuleStatus>,
     /// The last reversal or total rollback, and what has been seen since.
@@ -171,6 +175,7 @@ pub struct Reported {
 /// The engine's status at this moment.
 pub(super) fn build(engine: &mut Engine, now: Tick, wall: Wall) -> Status {
     let backends = PerBackend::from_fn(|backend| backend_status(engine, backend, now));
+    let guards = PerBackend::from_fn(|backend| engine.guard.status(backend, now, wall));
     let day_since = engine.evidence.day_since();
     let engine = &*engine;
     let rollout = &engine.rollout;
@@ -193,6 +198,8 @@ pub(super) fn build(engine: &mut Engine, now: Tick, wall: Wall) -> Status {
             .map(|(id, list)| (id.to_owned(), list))
             .collect(),
         backends,
+        guards,
+        condition: engine.condition.clone(),
         rules: rules
             .map(|(rule, finding)| RuleStatus {
                 finding: finding.clone(),
@@ -267,7 +274,7 @@ fn no_ends(engine: &Engine, backends: &PerBackend<BackendStatus>) -> Vec<String>
 }
 
 /// The calendar's moment so long before this one.
-fn ago(wall: Wall, span: Duration) -> Wall {
+pub(super) fn ago(wall: Wall, span: Duration) -> Wall {
     Wall(
         wall.0
             .saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)),

@@ -1,8 +1,10 @@
 //! What the engine promises, a sentence each: here the order of things and what the
 //! disk has to do with it; in `tests/heard.rs` what follows from what was heard, in
-//! `tests/file.rs` from what the file says.
+//! `tests/file.rs` from what the file says, in `tests/guarded.rs` what happens while
+//! one backend fails, or the other, or both.
 
 mod file;
+mod guarded;
 mod heard;
 
 use std::time::Duration;

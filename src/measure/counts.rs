@@ -54,6 +54,12 @@ pub struct Answers {
     pub complaints: i64,
     /// Incidents reported.
     pub incidents: i64,
+    /// Times that its breaker opened.
+    pub opened: i64,
+    /// Health checks.
+    pub checks: i64,
+    /// Those of them that were not answered as they should be.
+    pub checks_bad: i64,
     /// Reports of memory in use.
     pub memory: Gauge,
     /// Reports of processor in use.
@@ -289,6 +295,9 @@ slot!(Answers {
     critical_errors,
     complaints,
     incidents,
+    opened,
+    checks,
+    checks_bad,
     memory,
     cpu,
     active,

@@ -14,7 +14,8 @@ use super::shown::Shown;
 use super::tenants::Tenants;
 use super::window::Window;
 use super::{
-    Answered, CallEnd, Cause, Ended, Fault, Kind, Numbers, Outcome, Placed, ReportKind, Streamed,
+    Answered, CallEnd, Cause, Ended, Fault, Health, Kind, Numbers, Outcome, Placed, ReportKind,
+    Streamed,
 };
 use crate::document::{Flaw, FlawSet};
 use crate::model::{Backend, Tick};
@@ -70,6 +71,8 @@ pub struct Scorecard {
     by_tenant: Option<ByTenant>,
     shown: Shown,
     slow_us: Vec<u32>,
+    /// What its breaker keeps away would get no answer.
+    silent: bool,
     /// Nothing older counts.
     since: Tick,
     /// Nothing that was placed under this generation or an older one counts.
@@ -102,6 +105,7 @@ impl Scorecard {
             }),
             shown: Shown::new(now),
             slow_us: Vec::new(),
+            silent: false,
             since: Tick(0),
             generation: 0,
             webhooks: 0,
@@ -252,6 +256,30 @@ impl Scorecard {
             ReportKind::MemoryUsed(share) => slot.memory.read(share),
             ReportKind::CpuUsed(share) => slot.cpu.read(share),
         });
+    }
+
+    /// It was asked how it is.
+    pub fn checked(&mut self, what: &Health) {
+        if what.at >= self.since {
+            let bad = i64::from(!what.answer.is_well());
+            self.answers.change(what.at, |slot| {
+                slot.checks += 1;
+                slot.checks_bad += bad;
+            });
+        }
+    }
+
+    /// Its breaker opened.
+    pub fn opened(&mut self, now: Tick) {
+        self.answers.change(now, |slot| slot.opened += 1);
+    }
+
+    /// Is its breaker not closed because it gave no answers? Then what the breaker
+    /// keeps away would have got none either: else a backend that is gone would cease
+    /// to be down as soon as nobody asks it any more. Where the breaker opened on bad
+    /// answers, what it keeps away proves neither.
+    pub const fn set_silent(&mut self, silent: bool) {
+        self.silent = silent;
     }
 
     /// How many calls run now; once a tick.
@@ -441,7 +469,7 @@ impl Scorecard {
     }
 
     fn count_answer(&mut self, what: &Answered) {
-        let part = Part::of(what, &self.slow_us);
+        let part = self.part(what);
         let (previous, previous_failed) = self.marks(what);
         self.answers.change(what.at, |slot| {
             slot.webhooks += 1;
@@ -478,7 +506,7 @@ impl Scorecard {
 
     fn count_by_tenant(&mut self, what: &Answered) {
         let (previous, previous_failed) = self.marks(what);
-        let part = Part::of(what, &self.slow_us);
+        let part = self.part(what);
         let (Some(voice), Some(by_tenant)) = (what.voice, &mut self.by_tenant) else {
             return;
         };
@@ -560,30 +588,31 @@ struct Part {
     slow: [bool; SLOW_MAX],
 }
 
-impl Part {
-    fn of(what: &Answered, slow_us: &[u32]) -> Self {
+impl Scorecard {
+    fn part(&self, what: &Answered) -> Part {
         let cause = match what.outcome {
             Outcome::Served => None,
             Outcome::Failed(cause) => Some(cause),
         };
         let mut slow = [false; SLOW_MAX];
-        for (slower, threshold) in slow.iter_mut().zip(slow_us) {
+        for (slower, threshold) in slow.iter_mut().zip(&self.slow_us) {
             *slower = what.latency_us.is_some_and(|latency| latency > *threshold);
         }
-        Self {
+        Part {
             stale: cause == Some(Cause::Stale),
             answered: matches!(cause, None | Some(Cause::Status | Cause::Document)),
-            // A provider that did not wait proves neither.
-            unanswered: matches!(
-                cause,
-                Some(
-                    Cause::Connect
-                        | Cause::Reset
-                        | Cause::Stale
-                        | Cause::Timeout
-                        | Cause::Malformed
-                )
-            ),
+            // A provider that did not wait proves neither, nor does a cap.
+            unanswered: (self.silent && cause == Some(Cause::Breaker))
+                || matches!(
+                    cause,
+                    Some(
+                        Cause::Connect
+                            | Cause::Reset
+                            | Cause::Stale
+                            | Cause::Timeout
+                            | Cause::Malformed
+                    )
+                ),
             timed: what.latency_us.is_some(),
             slow,
         }

@@ -5,7 +5,9 @@ use metrics_exporter_prometheus::PrometheusRecorder;
 
 use super::names::*;
 use super::{BECAUSE, GateSeries, RouteSeries, RuleSeries, SideSeries, StreamSeries};
+use crate::breaker;
 use crate::document::Flaw;
+use crate::health;
 use crate::measure::{CallEnd, Cause, Found, Kind, MENU_KEYS, Outcome, RescueResult};
 use crate::model::{Backend, PerBackend};
 use crate::rules::{Action, Rule};
@@ -67,6 +69,12 @@ impl Make<'_> {
             ends: CallEnd::ALL.map(|end| self.counter(&CALLS, &[backend, ("outcome", end.name())])),
             flawed: Flaw::ALL.map(|flaw| self.counter(&FLAWED, &[backend, ("flaw", flaw.name())])),
             active: self.gauge(&CALLS_ACTIVE, &[backend]),
+            breaker: breaker::State::ALL
+                .map(|state| self.gauge(&BREAKER_STATE, &[backend, ("state", state.name())])),
+            opens: self.counter(&BREAKER_OPENS, &[backend]),
+            up: self.gauge(&BACKEND_UP, &[backend]),
+            checks: health::Answer::NAMES
+                .map(|result| self.counter(&HEALTH_CHECKS, &[backend, ("result", result)])),
             choices: MENU_KEYS.map(|key| {
                 let key = char::from(key).to_string();
                 self.counter(&MENU_CHOICES, &[backend, ("choice", &key)])

@@ -152,9 +152,25 @@ pub(super) const RELOAD_OK: Name = Name(
     "switchback_config_last_reload_successful",
     "1 if the last reading of the configuration file was taken.",
 );
+pub(super) const BREAKER_STATE: Name = Name(
+    "switchback_breaker_state",
+    "1 for the state the backend's breaker is in; closed where it has none.",
+);
+pub(super) const BREAKER_OPENS: Name = Name(
+    "switchback_breaker_opens_total",
+    "Times the backend's breaker opened; a trial that failed is no other opening.",
+);
+pub(super) const BACKEND_UP: Name = Name(
+    "switchback_backend_up",
+    "0 while the health check says that the backend is down; 1 else, also where nobody checks.",
+);
+pub(super) const HEALTH_CHECKS: Name = Name(
+    "switchback_health_checks_total",
+    "Health checks, by what came of them.",
+);
 pub(super) const BUILD: Name = Name("switchback_build_info", "1; the labels name the build.");
 
-pub(super) const COUNTERS: [&Name; 19] = [
+pub(super) const COUNTERS: [&Name; 21] = [
     &WEBHOOKS,
     &UNCOUNTED,
     &SIGNATURES,
@@ -165,6 +181,8 @@ pub(super) const COUNTERS: [&Name; 19] = [
     &PLACEMENTS,
     &RESCUES,
     &TURNED_AWAY,
+    &BREAKER_OPENS,
+    &HEALTH_CHECKS,
     &REVERSALS,
     &REFUSED,
     &FLAWED,
@@ -175,13 +193,15 @@ pub(super) const COUNTERS: [&Name; 19] = [
     &PINS_LOADED,
     &PINS_UNSAVED,
 ];
-pub(super) const GAUGES: [&Name; 18] = [
+pub(super) const GAUGES: [&Name; 20] = [
     &CALLS_ACTIVE,
     &STREAMS_ACTIVE,
     &CAP,
     &IN_FLIGHT,
     &IN_FLIGHT_MOST,
     &QUEUED,
+    &BREAKER_STATE,
+    &BACKEND_UP,
     &PERCENTAGE,
     &PHASE,
     &LATCHED,

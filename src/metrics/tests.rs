@@ -3,7 +3,8 @@ use std::time::Duration;
 
 use super::make::outcome_name;
 use super::*;
-use crate::measure::{Checked, Ended, Outcome};
+use crate::engine::HealthStatus;
+use crate::measure::{Checked, Ended, Health, Outcome};
 use crate::model::{Percentage, TenantKey, Tick};
 use crate::rules::{Action, Finding, Measure, Side, Verdict};
 use crate::split::Placement;
@@ -105,6 +106,12 @@ fn every_series_of_the_contract_is_there_before_anything_happened() {
         r#"switchback_backend_queued{backend="new"} 0"#,
         r#"switchback_backend_turned_away_total{backend="legacy",kind="voice"} 0"#,
         r#"switchback_backend_turned_away_total{backend="new",kind="event"} 0"#,
+        r#"switchback_breaker_state{backend="new",state="closed"} 1"#,
+        r#"switchback_breaker_state{backend="legacy",state="half-open"} 0"#,
+        r#"switchback_breaker_opens_total{backend="legacy"} 0"#,
+        r#"switchback_backend_up{backend="new"} 1"#,
+        r#"switchback_health_checks_total{backend="new",result="well"} 0"#,
+        r#"switchback_health_checks_total{backend="legacy",result="timeout"} 0"#,
         "switchback_percentage 0",
         r#"switchback_phase{phase="idle"} 0"#,
         r#"switchback_phase{phase="rolled-back"} 0"#,
@@ -391,6 +398,23 @@ fn the_status_shows_in_gauges_and_a_rule_without_samples_is_not_a_number() {
         ..Status::default()
     };
     status.backends.new.calls_active = 4;
+    status.guards.new = GuardStatus {
+        breaker: Some(breaker::State::Open),
+        opens: 3,
+        health: Some(HealthStatus {
+            state: health::State::Down,
+            ..HealthStatus::default()
+        }),
+        ..GuardStatus::default()
+    };
+    for answer in [health::Answer::Status(500), health::Answer::Status(302)] {
+        metrics.observe(&Observation::Health(Health {
+            at: Tick(0),
+            backend: Backend::New,
+            answer,
+            took_us: 900,
+        }));
+    }
     metrics.status(&status);
     metrics.reversal("errors");
     let page = metrics.render();
@@ -405,6 +429,12 @@ fn the_status_shows_in_gauges_and_a_rule_without_samples_is_not_a_number() {
         r#"switchback_rule_firing{rule="errors"} 1"#,
         r#"switchback_rule_value{rule="slow"} NaN"#,
         r#"switchback_reversals_total{rule="errors"} 1"#,
+        r#"switchback_breaker_state{backend="new",state="open"} 1"#,
+        r#"switchback_breaker_state{backend="new",state="closed"} 0"#,
+        r#"switchback_breaker_opens_total{backend="new"} 3"#,
+        r#"switchback_backend_up{backend="new"} 0"#,
+        r#"switchback_backend_up{backend="legacy"} 1"#,
+        r#"switchback_health_checks_total{backend="new",result="status"} 2"#,
     ] {
         has(&page, line);
     }

@@ -213,7 +213,9 @@ impl Errand<'_> {
     async fn admit(&self, seat: &Seat) -> Result<Leave, Failure> {
         let backend = seat.placement.backend;
         let gate = &self.worker.shared.gates[backend];
-        let is_new_on_new = backend == Backend::New && seat.is_new_call();
+        // With legacy out as well, new is as good a guess as any.
+        let has_choice = self.breakers.legacy != breaker::State::Open;
+        let is_new_on_new = backend == Backend::New && seat.is_new_call() && has_choice;
         let trial = match self.breakers.new {
             breaker::State::Open if is_new_on_new => return Err(Failure::kept(Cause::Breaker)),
             breaker::State::HalfOpen if is_new_on_new => {

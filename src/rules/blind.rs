@@ -1,10 +1,14 @@
 //! A row that can never be sure at the traffic there is protects nobody, and an
 //! operator must hear it before the stage begins.
 
-use super::{Rule, Unit};
+use super::{Measure, Rule, Unit};
 
-/// Distinct calls the row must see in its span before it can trip.
+/// Distinct calls the row must see in its span before it can trip. Checks of health
+/// come however few calls there are.
 pub fn calls_needed(rule: &Rule) -> u32 {
+    if rule.measure == Measure::HealthErrorRate {
+        return 0;
+    }
     let failed = if rule.counts_failures() {
         rule.failed_min
     } else {

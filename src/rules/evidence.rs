@@ -16,6 +16,11 @@ use crate::model::{Backend, PerBackend, Tick};
 
 /// Why a row that would trip does not: legacy fails as much.
 pub const BOTH_ARE_BAD: &str = "legacy is as bad: going back would not help";
+/// Why a row that would reverse does not: nobody would answer on legacy.
+pub const LEGACY_IS_DOWN: &str = "legacy is down by its health check: going back would not help";
+/// Why a row that would reverse does not: legacy has just failed its callers.
+pub const LEGACY_IS_OPEN: &str =
+    "legacy fails its callers and its breaker is open: going back would not help";
 /// Why a row that would trip does not: it is one tenant's evidence.
 pub const ONE_TENANT: &str = "one tenant is most of the evidence";
 
@@ -34,6 +39,10 @@ pub struct Evidence {
     mature: Mature,
     mature_due: Tick,
     seen: Seen,
+    /// Why going back to legacy would not help, whatever the windows say.
+    legacy_out: Option<&'static str>,
+    /// What the first reversing row says of legacy that legacy itself is over.
+    legacy_over: Option<String>,
 }
 
 /// The moment of a judgement and of its epoch's beginning.
@@ -63,6 +72,8 @@ impl Evidence {
             mature,
             mature_due: now,
             seen: Seen { now, since: now },
+            legacy_out: None,
+            legacy_over: None,
         };
         evidence.ripen(now);
         evidence
@@ -81,10 +92,8 @@ impl Evidence {
                 self.cards[*backend].connected(*took_us);
             }
             Observation::Stream { backend, what } => self.cards[*backend].streamed(*what),
-            Observation::Checked(_)
-            | Observation::Rescued(_)
-            | Observation::Health(_)
-            | Observation::Refused { .. } => {}
+            Observation::Health(what) => self.cards[what.backend].checked(what),
+            Observation::Checked(_) | Observation::Rescued(_) | Observation::Refused { .. } => {}
         }
     }
 
@@ -106,14 +115,40 @@ impl Evidence {
         let batch = self.cards.new.take_batch();
         // Legacy's batches are nobody's; taken so that they do not pile up.
         self.cards.legacy.take_batch();
-        let (cards, seen) = (&self.cards, self.seen);
+        let (cards, seen, out) = (&self.cards, self.seen, self.legacy_out);
+        let over = self.rows.iter().find_map(|row| row.legacy_over(cards));
+        self.legacy_over = over;
         self.rows
             .iter_mut()
             .map(|row| {
                 row.hear(&batch, &cards.new, now);
-                row.judge(cards, seen)
+                row.judge(cards, seen, out)
             })
             .collect()
+    }
+
+    /// Takes that a backend's breaker opened.
+    pub fn opened(&mut self, backend: Backend, now: Tick) {
+        self.cards[backend].opened(now);
+    }
+
+    /// Takes whether a backend's breaker is not closed for want of answers: see
+    /// [`Scorecard::set_silent`].
+    pub fn silent(&mut self, backend: Backend, silent: bool) {
+        self.cards[backend].set_silent(silent);
+    }
+
+    /// Takes why legacy could not answer the calls of new just now, if it could not:
+    /// [`LEGACY_IS_DOWN`] or [`LEGACY_IS_OPEN`]. While there is a reason, a row
+    /// reverses only if new is measurably worse than legacy all the same.
+    pub const fn legacy_is_out(&mut self, why: Option<&'static str>) {
+        self.legacy_out = why;
+    }
+
+    /// What the first reversing row says whose threshold legacy itself is over, with
+    /// enough evidence; as of the last judgement.
+    pub fn legacy_over(&self) -> Option<&str> {
+        self.legacy_over.as_deref()
     }
 
     /// Begins a new epoch: windows of new, sequential tests and holds are cleared,
@@ -288,7 +323,23 @@ impl Row {
         early.add(whole(bad), whole(good), now);
     }
 
-    fn judge(&mut self, cards: &PerBackend<Scorecard>, seen: Seen) -> Finding {
+    /// Legacy's own value where it is over the threshold of a row that reverses.
+    fn legacy_over(&self, cards: &PerBackend<Scorecard>) -> Option<String> {
+        let rule = &self.rule;
+        if rule.action != Action::Reverse {
+            return None;
+        }
+        let legacy = Reading::of(&cards.legacy, rule.measure, rule.over, rule.threshold);
+        let value = legacy.value.filter(|_| is_over(rule, &legacy))?;
+        Some(words::beyond(rule, value))
+    }
+
+    fn judge(
+        &mut self,
+        cards: &PerBackend<Scorecard>,
+        seen: Seen,
+        legacy_out: Option<&'static str>,
+    ) -> Finding {
         let rule = &self.rule;
         let read = |backend| Reading::of(&cards[backend], rule.measure, rule.over, rule.threshold);
         let (mut new, legacy): (Reading, Reading) = (read(Backend::New), read(Backend::Legacy));
@@ -308,6 +359,8 @@ impl Row {
                 withheld = Some(ONE_TENANT);
             } else if is_as_bad(rule, &new, &legacy) {
                 withheld = Some(BOTH_ARE_BAD);
+            } else if is_futile(rule, &new, &legacy) {
+                withheld = legacy_out;
             }
         }
         let met = (by_window || by_early) && withheld.is_none();
@@ -400,6 +453,7 @@ fn is_too_young(rule: &Rule, seen: Seen) -> bool {
             | Measure::CriticalErrors
             | Measure::Complaints
             | Measure::Incidents
+            | Measure::BreakerOpens
     );
     grows && rule.side == Side::Below && seen.now.since(seen.since) < rule.over
 }
@@ -413,7 +467,7 @@ fn missing(rule: &Rule, reading: &Reading) -> Option<String> {
     if reading.calls < u64::from(rule.calls_min) {
         return Some(format!(
             "too few to judge: {} of the {} needed",
-            words::many(reading.calls, "call"),
+            words::many(reading.calls, rule.measure.samples()),
             rule.calls_min
         ));
     }
@@ -434,11 +488,25 @@ fn missing(rule: &Rule, reading: &Reading) -> Option<String> {
 /// data by new is not undone by legacy's troubles.
 fn is_as_bad(rule: &Rule, new: &Reading, legacy: &Reading) -> bool {
     let comparable = new.share.is_some() || new.times.is_some();
-    comparable
-        && rule.side == rule.measure.bad_side()
-        && missing(rule, legacy).is_none()
-        && legacy.value.is_some_and(|value| rule.is_beyond(value))
-        && !compare::is_worse(new, legacy)
+    comparable && is_over(rule, legacy) && !compare::is_worse(new, legacy)
+}
+
+/// Is a backend over a row's threshold, with enough evidence?
+fn is_over(rule: &Rule, reading: &Reading) -> bool {
+    rule.side == rule.measure.bad_side()
+        && missing(rule, reading).is_none()
+        && reading.value.is_some_and(|value| rule.is_beyond(value))
+}
+
+/// Would it be in vain to go back to a legacy that does not answer? Not if new is
+/// measurably worse: then what is held against legacy is not what callers hear. Nor
+/// for what was reported from outside: harm done to data ends with new's calls.
+fn is_futile(rule: &Rule, new: &Reading, legacy: &Reading) -> bool {
+    let reported = matches!(
+        rule.measure,
+        Measure::CriticalErrors | Measure::Complaints | Measure::Incidents
+    );
+    rule.action == Action::Reverse && !reported && !compare::is_worse(new, legacy)
 }
 
 fn add(because: &mut String, more: &str) {

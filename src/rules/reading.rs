@@ -88,6 +88,8 @@ impl Reading {
                 ..reading
             },
             Measure::BackendDown => reading.down(&answers),
+            Measure::BreakerOpens => reading.events(answers.opened),
+            Measure::HealthErrorRate => Self::checks(&answers),
         }
     }
 
@@ -171,8 +173,22 @@ impl Reading {
         }
     }
 
+    fn checks(answers: &Answers) -> Self {
+        let (bad, all) = (count(answers.checks_bad), count(answers.checks));
+        Self {
+            value: share(answers.checks_bad, answers.checks),
+            samples: all,
+            calls: all,
+            failed: bad,
+            share: Some((bad, all)),
+            times: None,
+        }
+    }
+
     fn down(self, answers: &Answers) -> Self {
-        let (answered, unanswered) = (count(answers.answered), count(answers.unanswered));
+        let bad = count(answers.checks_bad);
+        let answered = count(answers.answered) + count(answers.checks) - bad;
+        let unanswered = count(answers.unanswered) + bad;
         let down = answered == 0 && unanswered > 0;
         Self {
             value: (answered + unanswered > 0).then_some(f64::from(u8::from(down))),

@@ -100,7 +100,14 @@ pub fn measured(measure: Measure, reading: &Reading, over: Duration, mature: Dur
             many(calls, "report")
         ),
         Measure::BackendDown => {
-            format!("{bad} of {} got no answer {last}", many(of, "webhook"))
+            format!("{bad} of {of} webhooks and health checks got no answer {last}")
+        }
+        Measure::BreakerOpens => format!("the breaker opened {value} times {last}"),
+        Measure::HealthErrorRate => {
+            format!(
+                "{bad} of {} failed {last} ({value})",
+                many(of, "health check")
+            )
         }
     }
 }
@@ -126,6 +133,18 @@ pub fn allowed(rule: &Rule) -> String {
     }
 }
 
+/// A value that the row does not allow: `error_rate was 40 % in the last 5 min, and the
+/// table allows 10 %`.
+pub fn beyond(rule: &Rule, value: f64) -> String {
+    format!(
+        "{} was {} in the last {}, and {}",
+        rule.measure.name(),
+        amount(rule.measure, value),
+        span(rule.over),
+        allowed(rule)
+    )
+}
+
 /// `1 call`, `2 calls`.
 pub fn many(count: u64, thing: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
@@ -148,8 +167,12 @@ fn quantile(part: &str, calls: u64, value: &str, last: &str) -> String {
 fn nothing(measure: Measure, over: Duration, mature: Duration) -> String {
     let last = format!("in the last {}", span(over));
     match measure {
-        Measure::ErrorRate | Measure::BackendDown => {
-            format!("no call spoke to new {last}")
+        Measure::ErrorRate => format!("no call spoke to new {last}"),
+        Measure::BackendDown => {
+            format!("no call spoke to new {last}, and no health check asked it")
+        }
+        Measure::HealthErrorRate => {
+            format!("no health check asked new {last}: [backend.new] health feeds this")
         }
         Measure::ResponseTimeMean
         | Measure::ResponseTimeP50
@@ -178,7 +201,8 @@ fn nothing(measure: Measure, over: Duration, mature: Duration) -> String {
         | Measure::CallsPerHour
         | Measure::CriticalErrors
         | Measure::Complaints
-        | Measure::Incidents => format!("watched for less than {}", span(over)),
+        | Measure::Incidents
+        | Measure::BreakerOpens => format!("watched for less than {}", span(over)),
     }
 }
 

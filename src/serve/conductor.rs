@@ -443,6 +443,7 @@ impl Conductor {
                         self.parts.shared.flips.send_modify(|flips| *flips += 1);
                     }
                 }
+                Effect::Breakers(breakers) => self.route(|routing| routing.breakers = breakers),
                 Effect::Habits(habits) => self.route(|routing| routing.habits = habits),
                 Effect::Latch { reason } => self.write(Job::Latch { reason }),
                 Effect::Unlatch => self.write(Job::Unlatch),

@@ -17,6 +17,7 @@ mod claims;
 mod crash;
 mod events;
 mod failures;
+mod guards;
 mod keys;
 mod measures;
 mod numbers;

@@ -1,6 +1,9 @@
 //! What scripts read: the names in the status.
 
 use super::*;
+use crate::breaker::State;
+use crate::engine::{Condition, GuardStatus, HealthStatus};
+use crate::health;
 
 #[tokio::test]
 async fn the_names_in_the_status_are_a_contract() {
@@ -58,6 +61,25 @@ async fn the_names_in_the_status_are_a_contract() {
                 ..BackendStatus::default()
             },
         },
+        guards: PerBackend {
+            legacy: GuardStatus::default(),
+            new: GuardStatus {
+                breaker: Some(State::HalfOpen),
+                opens: 9,
+                opens_last_hour: 2,
+                because: Some("5 failures in a row".to_owned()),
+                health: Some(HealthStatus {
+                    state: health::State::Up,
+                    since: Wall(3_000),
+                    because: "all well".to_owned(),
+                }),
+            },
+        },
+        condition: Condition {
+            new_bad: Some("so".to_owned()),
+            legacy_bad: None,
+            says: "New is failing: so.".to_owned(),
+        },
         day_since: Wall(2_000),
         ..Status::default()
     }));
@@ -67,6 +89,7 @@ async fn the_names_in_the_status_are_a_contract() {
         "failed_call_rate": null, "call_duration_mean_s": null, "speech_recognition_rate": null,
         "calls_per_hour": 0, "calls_per_day": 0, "data_query_mean_ms": null,
         "connect_mean_ms": null, "streams_active": 0, "menu_choices": {},
+        "breaker": null, "health": null,
     });
     let mut new = backend.clone();
     for (field, value) in [
@@ -79,6 +102,16 @@ async fn the_names_in_the_status_are_a_contract() {
         ("connect_mean_ms", json!(0.4)),
         ("streams_active", json!(2)),
         ("menu_choices", json!({ "1": 7, "#": 3 })),
+        (
+            "breaker",
+            json!({
+                "state": "half-open", "opens_last_hour": 2, "because": "5 failures in a row",
+            }),
+        ),
+        (
+            "health",
+            json!({ "state": "up", "since": "1970-01-01T00:00:03Z", "because": "all well" }),
+        ),
     ] {
         new[field] = value;
     }
@@ -86,6 +119,7 @@ async fn the_names_in_the_status_are_a_contract() {
         "phase": "rolled-back", "phase_since": "1970-01-01T00:00:00Z", "percentage": 25,
         "enabled": false, "latched": true, "because": null, "durable": false, "former_percentage": null,
             "generation": 7,
+        "condition": { "state": "new", "says": "New is failing: so." },
         "backends": { "legacy": backend, "new": new },
         "rules": [{
             "name": "errors-10-5m", "measure": "error_rate", "unit": "share",

@@ -123,6 +123,16 @@ fn head(status: &Status, lines: &mut Vec<String>) {
         let text = format!("at 0 %, or with --percentage up to {former}");
         lines.extend(beside("resume", &text, Style::new()));
     }
+    let condition = &status.condition;
+    let colour = match condition.state.as_str() {
+        "both" | "legacy" => Some(RED),
+        "new" => Some(YELLOW),
+        // An older Switchback says nothing here.
+        _ => None,
+    };
+    if let Some(colour) = colour {
+        lines.extend(beside("failing", &condition.says, colour));
+    }
     if !status.durable {
         let text = "not everything that was decided is on disk; raises are refused";
         lines.extend(beside("disk", text, RED));

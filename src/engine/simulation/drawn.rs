@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::super::Settings;
 use super::super::bench::{Random, percent};
 use super::{SHARES, TENANTS};
+use crate::breaker;
 use crate::measure::scorecard::Mature;
-use crate::model::Percentage;
+use crate::model::{PerBackend, Percentage};
 use crate::rollout::{Command, Level, List, Wishes};
 use crate::rules::{Action, Measure, Rule};
 use crate::split::{By, Hash, Scheme};
@@ -27,6 +28,8 @@ pub(super) fn settings(random: &mut Random) -> Settings {
             percentage: percent(random.of(&SHARES)),
             ..Wishes::default()
         },
+        breakers: PerBackend::from_fn(|_| Some(breaker::Settings::default())),
+        health: PerBackend::default(),
         file_on_empty: random.permille(500),
         config_hash: "0123456789ab".to_owned(),
     }

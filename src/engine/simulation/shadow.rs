@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::{Effect, Engine, Settings, Ticket};
 use super::TENANTS;
 use super::disk::Disk;
+use crate::breaker;
 use crate::measure::{Answered, CallEnd, Observation, Outcome, ReportKind, Voice};
 use crate::model::{Backend, CallKey, TenantKey, Tick};
 use crate::rollout::{Command, Entry, List, Phase, Rollout, Wishes};
@@ -253,7 +254,11 @@ impl Shadow {
         let over = rules[1].over.as_secs();
         let recent = |at: Tick| at.secs() + over > now.secs();
         let tenants: BTreeSet<_> = self.seen.voices.iter().map(|heard| heard.tenant).collect();
-        if tenants.len() > 3 || self.legacy_failed.is_some_and(recent) {
+        // As long as legacy's breaker may have been open and half-open since, its failures
+        // speak against going back.
+        let lately = |at: Tick| at + breaker::OPEN_MOST + breaker::OPEN_MOST >= now;
+        let legacy_fails = |at: Tick| recent(at) || lately(at);
+        if tenants.len() > 3 || self.legacy_failed.is_some_and(legacy_fails) {
             return;
         }
         let window: Vec<_> = self

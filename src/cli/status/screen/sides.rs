@@ -68,9 +68,13 @@ pub(super) fn backends(status: &Status, lines: &mut Vec<String>) {
 type More = (String, fn(&Backend) -> Option<String>);
 
 /// What is shown only where there is something to show.
-fn more(status: &Status) -> [More; 8] {
+fn more(status: &Status) -> [More; 10] {
     let some = |words: &str, shown: fn(&Backend) -> Option<String>| (words.to_owned(), shown);
     [
+        some("health", |it| {
+            it.health.as_ref().map(|health| health.state.clone())
+        }),
+        some("breaker", breaker),
         some("failed calls, 15 min", |it| {
             it.failed_call_rate.map(|it| value("share", Some(it)))
         }),
@@ -89,6 +93,16 @@ fn more(status: &Status) -> [More; 8] {
         some("calls begun, 1 h", |it| counted(it.calls_per_hour)),
         (day(status), |it| counted(it.calls_per_day)),
     ]
+}
+
+/// The breaker, where it does not just stand there closed: `open`, `closed, 2 opens`.
+fn breaker(backend: &Backend) -> Option<String> {
+    let breaker = backend.breaker.as_ref()?;
+    match (breaker.state.as_str(), breaker.opens_last_hour) {
+        ("closed", 0) => None,
+        (state, 0) => Some(state.to_owned()),
+        (state, opens) => Some(format!("{state}, {opens} in 1 h")),
+    }
 }
 
 fn counted(number: u64) -> Option<String> {

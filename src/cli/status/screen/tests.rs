@@ -1,7 +1,7 @@
 use anstream::adapter::strip_str;
 
 use super::*;
-use crate::admin::shapes::{Backend, Backends};
+use crate::admin::shapes::{Backend, Backends, Breaker, Health};
 
 fn plain(status: &Status) -> String {
     on(status, Room::default())
@@ -99,6 +99,41 @@ fn a_rollout_that_never_began_is_idle_since_no_time() {
     let lines = screen(&status, Room::default());
     let first = strip_str(&lines[0]).to_string();
     assert_eq!(first, "phase        idle");
+}
+
+#[test]
+fn a_backend_that_fails_is_said_above_all_and_beside_its_numbers() {
+    let mut status = soaking();
+    status.condition.state = "new".to_owned();
+    status.condition.says = "New is failing: so it is.".to_owned();
+    status.backends.legacy.health = Some(Health {
+        state: "up".to_owned(),
+        ..Health::default()
+    });
+    let breaker = |state: &str, opens_last_hour| {
+        Some(Breaker {
+            state: state.to_owned(),
+            opens_last_hour,
+            because: None,
+        })
+    };
+    status.backends.new.breaker = breaker("half-open", 2);
+    status.backends.legacy.breaker = breaker("closed", 0);
+    let shown = plain(&status);
+    for line in [
+        "failing      New is failing: so it is.",
+        "health                        up                –",
+        "breaker                        –  half-open, 2 in 1 h",
+    ] {
+        let squeezed = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let line = squeezed(line);
+        assert!(
+            shown.lines().any(|is| squeezed(is) == line),
+            "{line} in {shown}"
+        );
+    }
+    status.condition.state = "none".to_owned();
+    assert!(!plain(&status).contains("failing"));
 }
 
 #[test]
