@@ -220,6 +220,19 @@ impl Breaker {
         self.state
     }
 
+    /// A person says that the backend is well: it is asked again, and what it did before
+    /// is forgotten. Not while its health check says otherwise.
+    pub fn begin_anew(&mut self, now: Tick) {
+        if self.down {
+            return;
+        }
+        *self = Self {
+            opens: self.opens.clone(),
+            opens_ever: self.opens_ever,
+            ..Self::new(self.settings, now)
+        };
+    }
+
     /// Where it stands.
     pub const fn state(&self) -> State {
         self.state

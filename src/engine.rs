@@ -16,6 +16,7 @@ mod event;
 mod genuine;
 mod guard;
 mod lost;
+mod proof;
 #[cfg(test)]
 mod simulation;
 mod status;
@@ -26,6 +27,7 @@ mod tables;
 mod tests;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::breaker;
@@ -39,6 +41,7 @@ use crate::rollout::{self, Command, Entry, Order, Phase, Rollout, Wishes};
 pub use crate::rollout::{Refusal, RefusalKind};
 use crate::rules::evidence::Evidence;
 use crate::rules::{Action, Finding, Rule, Verdict};
+use crate::split::tenants::Directory;
 use crate::split::{Scheme, Split};
 use alarms::Alarms;
 pub use condition::Condition;
@@ -47,6 +50,7 @@ use genuine::Genuine;
 use guard::Guard;
 pub use guard::{GuardStatus, HealthStatus};
 use lost::Lost;
+use proof::Watch;
 pub use status::{BackendStatus, Done, Reported, RuleStatus, Status, Verification};
 
 /// What the engine obeys. Built from a checked configuration.
@@ -66,6 +70,10 @@ pub struct Settings {
     pub wishes: Wishes,
     /// `[state] on_empty = "file"`: with no journal yet, the wishes apply.
     pub file_on_empty: bool,
+    /// A route names an `entry`, so live calls can be moved there.
+    pub entries: bool,
+    /// The tenant directory, if there is one.
+    pub directory: Option<Arc<Directory>>,
     /// First 12 hex digits of the file's hash.
     pub config_hash: String,
 }
@@ -98,7 +106,8 @@ pub struct Engine {
     durable: bool,
     /// A raise on its way to the disk: decided, not in force.
     pending: Option<Pending>,
-    verification: Option<Verification>,
+    /// While latched.
+    watch: Option<Watch>,
     report_ids: VecDeque<String>,
     /// Calls whose end was told.
     ends_seen: PerBackend<u64>,
@@ -151,7 +160,7 @@ impl Engine {
             habits: FlawSet::NONE,
             durable: true,
             pending: None,
-            verification: Verification::goes_on(&rollout),
+            watch: None,
             report_ids: VecDeque::new(),
             ends_seen: PerBackend::default(),
             began: now,
@@ -167,8 +176,12 @@ impl Engine {
         {
             engine.lower(entry, None, now, &mut effects);
         } else if engine.rollout.latched() {
-            let because = engine.rollout.because().unwrap_or_default().to_owned();
-            engine.begin_verification(because, engine.rollout.phase_since());
+            let rollout = &engine.rollout;
+            let because = rollout.because().unwrap_or_default().to_owned();
+            let since = rollout
+                .latched_since()
+                .unwrap_or_else(|| rollout.phase_since());
+            engine.begin_verification(because, since, now);
         }
         engine.wish(now, wall, &mut effects);
         // Once, and as it ends: what the journal said may be more than what holds.
@@ -255,9 +268,10 @@ impl Engine {
         self.findings = self.evidence.judge(now, active);
         let notices = self.genuine.update(now);
         effects.extend(notices.into_iter().map(Effect::Say));
+        // A flip of this very tick is looked at from the next one on.
+        self.verify(now, wall, effects);
         self.act(now, wall, effects);
         self.look_at_both(now, effects);
-        self.verify();
         let habits = self.evidence.habits();
         if habits != self.habits {
             self.habits = habits;
@@ -278,8 +292,8 @@ impl Engine {
         }
         match observation {
             Observation::Placed(placed) if placed.after_latch => {
-                if let Some(verification) = &mut self.verification {
-                    verification.new_calls_on_new += 1;
+                if let Some(watch) = &mut self.watch {
+                    watch.new_call();
                 }
             }
             // That a call was given up after hours is no end that was told.
@@ -336,16 +350,21 @@ impl Engine {
             return;
         };
         let proof = rollout::Evidence::new(rule, finding, &self.settings.config_hash);
+        let live = rule.live;
         let (rule, because) = (finding.rule.clone(), finding.because.clone());
         let order = Order {
             actor: format!("rule {rule}"),
             reason: because.clone(),
-            command: Command::Reverse { rule: rule.clone() },
+            command: Command::Reverse {
+                rule: rule.clone(),
+                live,
+            },
         };
         // Refused only where everything is on legacy already.
-        let Ok(entry) = self.rollout.decide(&order, wall) else {
+        let Ok(mut entry) = self.rollout.decide(&order, wall) else {
             return;
         };
+        self.remark(&order.command, &mut entry);
         self.lower(entry.with_evidence(proof), None, now, effects);
         effects.push(Effect::Reversed { rule: rule.clone() });
         let text = format!("Reversed to 100 % legacy: {because}.");
@@ -433,16 +452,6 @@ impl Engine {
             } else {
                 self.lower(entry, None, now, effects);
             }
-        }
-    }
-
-    /// After everything went to legacy: do the numbers say so too?
-    fn verify(&mut self) {
-        let normal = self.tripped(Action::Reverse).is_none();
-        let live = self.active.new;
-        if let Some(verification) = &mut self.verification {
-            verification.live_on_new = live;
-            verification.measures_normal = normal;
         }
     }
 }

@@ -24,7 +24,7 @@ use self::make::{Make, describe, outcome_index};
 use self::names::*;
 use crate::breaker;
 use crate::document::Flaw;
-use crate::engine::{GuardStatus, RuleStatus, Status};
+use crate::engine::{GuardStatus, RuleStatus, Status, Verification};
 use crate::gate::Counts;
 use crate::health;
 use crate::measure::{
@@ -32,7 +32,7 @@ use crate::measure::{
     menu_place,
 };
 use crate::model::{Backend, PerBackend};
-use crate::rollout::Phase;
+use crate::rollout::{Action, Phase, Step};
 use crate::rules::{Rule, Unit};
 use crate::split::Because;
 
@@ -104,6 +104,8 @@ pub struct Metrics {
     durable: Gauge,
     generation: Gauge,
     after_latch: Counter,
+    verification: [Gauge; Step::ALL.len()],
+    escalations: Counter,
     tally_dropped: Counter,
     table_size: Gauge,
     evictions: Counter,
@@ -201,6 +203,8 @@ impl Metrics {
             durable: make.gauge(&DURABLE, &[]),
             generation: make.gauge(&GENERATION, &[]),
             after_latch: make.counter(&AFTER_LATCH, &[]),
+            verification: Step::ALL.map(|step| make.gauge(&VERIFICATION, &[("step", step.name())])),
+            escalations: make.counter(&ESCALATIONS, &[]),
             tally_dropped: make.counter(&TALLY_DROPPED, &[]),
             table_size: make.gauge(&TABLE_SIZE, &[]),
             evictions: make.counter(&EVICTIONS, &[]),
@@ -347,6 +351,11 @@ impl Metrics {
             gauge.set(one_if(status.phase == phase));
         }
         self.latched.set(one_if(status.latched));
+        let seen = status.verification.as_ref();
+        for (gauge, step) in self.verification.iter().zip(Step::ALL) {
+            let taken = |seen: &Verification| seen.steps.iter().any(|taken| taken.step == step);
+            gauge.set(one_if(seen.is_some_and(taken)));
+        }
         self.durable.set(one_if(status.durable));
         self.generation.set(status.generation as f64);
         for backend in Backend::ALL {
@@ -374,6 +383,17 @@ impl Metrics {
             .and_then(|series| series.reversals.as_ref());
         if let Some(counter) = counter {
             counter.increment(1);
+        }
+    }
+
+    /// Counts an action that goes into the journal, where it is counted.
+    pub fn recording(&self, action: &Action) {
+        if let Action::Verification {
+            step: Step::Escalated,
+            ..
+        } = action
+        {
+            self.escalations.increment(1);
         }
     }
 

@@ -8,16 +8,19 @@
 use std::collections::BTreeMap;
 
 use crate::model::{Percentage, Wall};
-use crate::split::{Scheme, Split};
+use crate::split::{Live, Scheme, Split};
 
 mod decide;
 mod entry;
+mod proof;
 #[cfg(test)]
 mod properties;
 mod wishes;
 
 pub use decide::{Refusal, RefusalKind, TENANT_BYTES, TENANTS_MAX};
+pub(crate) use entry::shown;
 pub use entry::{Action, Entry, Evidence, Snapshot};
+pub use proof::{Proof, Step, Taken};
 pub use wishes::WishOutcome;
 
 /// A rollout: all that was decided, folded.
@@ -34,6 +37,7 @@ pub struct Rollout {
     latched: bool,
     latched_since: Option<Wall>,
     moves_live: bool,
+    proof: Proof,
     former: Option<Former>,
     tenants: BTreeMap<String, Listed>,
     seen: Option<Wishes>,
@@ -53,6 +57,7 @@ impl Default for Rollout {
             latched: false,
             latched_since: None,
             moves_live: false,
+            proof: Proof::default(),
             former: None,
             tenants: BTreeMap::new(),
             seen: None,
@@ -83,10 +88,13 @@ impl Rollout {
         self.phase = after.phase;
         self.percentage = after.percentage;
         self.enabled = after.enabled;
-        if self.latched != after.latched {
+        let turned = self.latched != after.latched;
+        if turned {
             self.latched_since = entry.latches_at();
         }
         self.latched = after.latched;
+        self.moves_live = after.moves_live;
+        self.proof.apply(entry, turned);
         self.former = after.former;
         for (id, listed) in &after.tenants {
             match listed {
@@ -186,6 +194,22 @@ impl Rollout {
     /// Does every new call go to legacy until a person clears the latch?
     pub const fn latched(&self) -> bool {
         self.latched
+    }
+
+    /// Since when, by the calendar. None where nothing is latched, and where nobody
+    /// knows because the latch was only found.
+    pub const fn latched_since(&self) -> Option<Wall> {
+        self.latched_since
+    }
+
+    /// What becomes of calls that are on new when their next call would go to legacy.
+    pub const fn live(&self) -> Live {
+        Live::moving(self.moves_live)
+    }
+
+    /// How far it is proven that the latch does what it says.
+    pub const fn proof(&self) -> &Proof {
+        &self.proof
     }
 
     /// What ran before the latch: the most that `resume` may go back to.
@@ -375,8 +399,8 @@ pub enum Command {
         /// The percentage to resume at.
         percentage: Option<Percentage>,
     },
-    /// A step back. Never raises anything.
-    Rollback(Level),
+    /// A step back, and what becomes of live calls. Never raises anything.
+    Rollback(Level, Live),
     /// Puts a tenant on a list, or (None) takes it off both.
     Tenant {
         /// The tenant's id.
@@ -388,6 +412,8 @@ pub enum Command {
     Reverse {
         /// The rule that tripped.
         rule: String,
+        /// What becomes of the calls that are on new.
+        live: Live,
     },
 }
 
@@ -395,9 +421,9 @@ impl Command {
     /// The percentage it names, if it names one.
     pub const fn percentage(&self) -> Option<Percentage> {
         match self {
-            Self::Percentage(to) | Self::Rollback(Level::Partial(to)) => Some(*to),
+            Self::Percentage(to) | Self::Rollback(Level::Partial(to), _) => Some(*to),
             Self::Resume { percentage } => *percentage,
-            Self::Hold | Self::Rollback(_) | Self::Tenant { .. } | Self::Reverse { .. } => None,
+            Self::Hold | Self::Rollback(..) | Self::Tenant { .. } | Self::Reverse { .. } => None,
         }
     }
 }

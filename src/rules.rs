@@ -20,6 +20,8 @@ pub mod words;
 
 use std::time::Duration;
 
+use crate::split::Live;
+
 /// One row of the reversal table or of the alert table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
@@ -36,6 +38,8 @@ pub struct Rule {
     pub over: Duration,
     /// What follows when it trips.
     pub action: Action,
+    /// Rows that reverse: what becomes of the calls that are on new then.
+    pub live: Live,
     /// How long the condition must stand before it trips.
     pub hold_for: Duration,
     /// Distinct calls without which there is no verdict.

@@ -286,6 +286,8 @@ fn engine_settings(config: &Config) -> engine::Settings {
         health: PerBackend::from_fn(|backend| config.proxy.backends[backend].health.clone()),
         wishes: config.wishes.clone(),
         file_on_empty: config.state.on_empty == OnEmpty::File,
+        entries: (config.proxy.routes.iter()).any(|route| route.rescue.entry.is_some()),
+        directory: config.proxy.directory.clone(),
         config_hash: config.hash.chars().take(12).collect(),
     }
 }

@@ -44,6 +44,39 @@ pub struct Split {
     pub scheme: Scheme,
 }
 
+/// What becomes of calls that are on new when their next call would go to legacy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Live {
+    /// They finish where they are.
+    #[default]
+    Drain,
+    /// Their next voice webhook sends them to legacy's entry, once a call.
+    Move,
+}
+
+impl Live {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Drain, Self::Move];
+
+    /// The word for it in orders, rows and status.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Drain => "drain",
+            Self::Move => "move",
+        }
+    }
+
+    /// What is called so.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|live| live.name() == name)
+    }
+
+    /// What a split that does, or does not, move live calls is called.
+    pub const fn moving(moves: bool) -> Self {
+        if moves { Self::Move } else { Self::Drain }
+    }
+}
+
 /// What is hashed and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scheme {

@@ -43,7 +43,7 @@ const FRONT: &str = concat!(
     "  POST /api/v1/percentage            {percentage, reason}\n",
     "  POST /api/v1/hold                  {reason}\n",
     "  POST /api/v1/resume                {percentage?, reason}\n",
-    "  POST /api/v1/rollback              {level, tenant?, percentage?, reason}\n",
+    "  POST /api/v1/rollback              {level, tenant?, percentage?, live?, reason}\n",
     "  POST /api/v1/tenants/{id}          {list: \"enabled\"|\"disabled\"|null, reason}\n",
     "  POST /api/v1/reload                {dry_run?, force?, reason}\n",
     "  POST /api/v1/events                {kind, message, id?, backend?, call?, tenant?, value?}\n\n",

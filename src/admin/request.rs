@@ -11,6 +11,7 @@ use super::problem::{Answer, Problem};
 use crate::engine::{ReportKind, Reported};
 use crate::model::{Backend, Percentage, mask};
 use crate::rollout::{Command, Level, List};
+use crate::split::Live;
 use crate::split::tenants::e164;
 
 /// Bytes of a reason or a message; more is refused. They stand in every journal
@@ -90,16 +91,15 @@ pub(super) struct Rollback {
 impl Rollback {
     /// The command asked for.
     pub(super) fn command(self) -> Answer<Command> {
-        match self.live.as_deref() {
-            None | Some("drain") => {}
-            Some("move") => {
-                return Err(Problem::invalid(
-                    "this version lets live calls finish where they are (`live`: `drain`) and \
-                     cannot move them",
-                ));
-            }
-            Some(_) => return Err(Problem::invalid("`live` is `drain` or left out")),
-        }
+        let live = match self.live.as_deref() {
+            None => Live::default(),
+            Some(word) => Live::from_name(word).ok_or_else(|| {
+                Problem::invalid(
+                    "`live` is `drain` (live calls finish where they are) or `move` (their next \
+                     voice webhook sends them to legacy's entry)",
+                )
+            })?,
+        };
         let level = match (self.level.as_str(), self.tenant, self.percentage) {
             ("tenant", Some(tenant), None) => Level::Tenant(tenant_id(tenant)?),
             ("partial", None, Some(percent)) => Level::Partial(percentage(percent)?),
@@ -125,7 +125,7 @@ impl Rollback {
                 ));
             }
         };
-        Ok(Command::Rollback(level))
+        Ok(Command::Rollback(level, live))
     }
 }
 

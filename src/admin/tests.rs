@@ -17,6 +17,7 @@ use crate::engine::{
 use crate::model::{PerBackend, Percentage, Wall};
 use crate::rollout::{Command, Level, List, Phase};
 use crate::rules::{Action, Finding, Measure, Verdict};
+use crate::split::Live;
 
 const TOKEN: &str = "a-long-token";
 
@@ -188,8 +189,8 @@ async fn a_bad_body_is_refused_with_what_was_wrong_in_it() {
         ),
         (
             "rollback",
-            r#"{"reason":"r","level":"total","live":"move"}"#,
-            "cannot move",
+            r#"{"reason":"r","level":"total","live":"cut"}"#,
+            "`live` is `drain` (live calls finish where they are) or `move`",
         ),
         (
             "rollback",
@@ -310,22 +311,27 @@ async fn each_change_becomes_its_command() {
         (
             "rollback",
             json!({"level": "total", "live": "drain"}),
-            Command::Rollback(Level::Total),
+            Command::Rollback(Level::Total, Live::Drain),
+        ),
+        (
+            "rollback",
+            json!({"level": "total", "live": "move"}),
+            Command::Rollback(Level::Total, Live::Move),
         ),
         (
             "rollback",
             json!({"level": "partial", "percentage": 5}),
-            Command::Rollback(Level::Partial(percent(5.0))),
+            Command::Rollback(Level::Partial(percent(5.0)), Live::Drain),
         ),
         (
             "rollback",
             json!({"level": "tenant", "tenant": "a"}),
-            Command::Rollback(Level::Tenant("a".to_owned())),
+            Command::Rollback(Level::Tenant("a".to_owned()), Live::Drain),
         ),
         (
             "rollback",
             json!({"level": "tenant", "tenant": "+1 (312) 555-0100"}),
-            Command::Rollback(Level::Tenant("+13125550100".to_owned())),
+            Command::Rollback(Level::Tenant("+13125550100".to_owned()), Live::Drain),
         ),
         (
             "tenants/cl%C3%ADnica%2F1",

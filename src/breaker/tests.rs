@@ -55,6 +55,19 @@ impl Line {
 }
 
 #[test]
+fn a_person_who_says_that_all_is_well_closes_it_unless_the_health_check_knows_better() {
+    let mut line = Line::opened();
+    line.breaker.begin_anew(line.now);
+    assert_eq!(line.wait(secs(0)), State::Closed);
+    assert_eq!(line.hear(4, Heard::Bad), State::Closed, "what was before is forgotten");
+    assert_eq!(line.breaker.opens(), 1, "but not that it opened");
+    line.breaker.set_down(true);
+    line.wait(secs(1));
+    line.breaker.begin_anew(line.now);
+    assert_eq!(line.wait(secs(0)), State::Open);
+}
+
+#[test]
 fn five_failures_in_a_row_open_it_and_four_do_not() {
     for heard in [Heard::Bad, Heard::Silent, Heard::Late] {
         let mut line = Line::new();

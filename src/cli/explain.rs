@@ -31,6 +31,8 @@ Because:
   unlisted, unplaced    the directory lacks the key; nothing to hash came: legacy
   late, orphan          of a call not seen before: its end, or the middle of it
   unrecognized          no webhook of the route's protocol: legacy
+  rescued               legacy answered its first webhook because new did not
+  moved                 it began on new and was sent to legacy's entry
 
 A call is shown by a key made of its id, the `call` of the access log. Its words: leg: it
 belongs to another call; provisional: known by events alone, no voice webhook yet;
@@ -109,6 +111,10 @@ fn said(name: &str, value: &Value) -> String {
         Value::Null => "–".to_owned(),
         Value::Bool(true) => "yes".to_owned(),
         Value::Bool(false) => "no".to_owned(),
+        Value::String(because) if name == "because" => match words(because) {
+            Some(words) => format!("{because}: {words}"),
+            None => because.clone(),
+        },
         Value::String(value) => value.clone(),
         Value::Object(bucket) if name == "bucket" => {
             format!("{} of {}", bucket["number"], bucket["of"])
@@ -119,6 +125,15 @@ fn said(name: &str, value: &Value) -> String {
         }
         Value::Number(seconds) if name.ends_with("_secs_ago") => format!("{seconds} s ago"),
         value => value.to_string(),
+    }
+}
+
+/// What a word means that nobody expects to read.
+fn words(because: &str) -> Option<&'static str> {
+    match because {
+        "rescued" => Some("legacy answered its first webhook because new did not"),
+        "moved" => Some("it began on new and was sent to legacy's entry"),
+        _ => None,
     }
 }
 
@@ -159,5 +174,19 @@ asked, in this order:
         let text = lines(&explanation);
         assert!(text.contains("ended           no\n"), "{text}");
         assert!(text.contains("began           12 s ago\n"), "{text}");
+    }
+
+    #[test]
+    fn a_call_that_changed_hands_says_why_and_how_it_ended() {
+        let text = lines(&serde_json::json!({
+            "backend": "legacy", "because": "rescued", "ended_as": "served",
+        }));
+        assert!(
+            text.contains("rescued: legacy answered its first webhook"),
+            "{text}"
+        );
+        assert!(text.contains("served\n"), "{text}");
+        let moved = lines(&serde_json::json!({ "because": "moved" }));
+        assert!(moved.contains("moved: it began on new"), "{moved}");
     }
 }

@@ -5,6 +5,7 @@ use std::io::Write;
 use super::client::Client;
 use super::{Failure, Reason, change, percentage};
 use crate::model::Percentage;
+use crate::split;
 
 /// How far back.
 #[derive(Debug, clap::Subcommand)]
@@ -14,6 +15,9 @@ pub enum Args {
         /// The tenant's id
         #[arg(value_name = "ID")]
         id: String,
+        /// What becomes of live calls
+        #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
+        live: Live,
         /// Why.
         #[command(flatten)]
         reason: Reason,
@@ -23,16 +27,41 @@ pub enum Args {
         /// The share of new from now on
         #[arg(long, value_name = "N", value_parser = percentage)]
         percentage: Percentage,
+        /// What becomes of live calls
+        #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
+        live: Live,
         /// Why.
         #[command(flatten)]
         reason: Reason,
     },
     /// Level 3: everything to legacy, until `resume`
     Total {
+        /// What becomes of live calls
+        #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
+        live: Live,
         /// Why.
         #[command(flatten)]
         reason: Reason,
     },
+}
+
+/// What becomes of calls that are on new when their next call would go to legacy.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+pub enum Live {
+    /// They finish where they are
+    #[default]
+    Drain,
+    /// Their next voice webhook sends them to legacy's entry
+    Move,
+}
+
+impl Live {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Drain => split::Live::Drain.name(),
+            Self::Move => split::Live::Move.name(),
+        }
+    }
 }
 
 /// Steps back.
@@ -43,17 +72,27 @@ pub(super) fn run(args: &Args, client: &Client, out: &mut dyn Write) -> Result<(
 impl Args {
     pub(super) fn body(&self) -> serde_json::Value {
         match self {
-            Self::Tenant { id, reason } => {
-                serde_json::json!({ "level": "tenant", "tenant": id, "reason": reason.reason })
-            }
-            Self::Partial { percentage, reason } => serde_json::json!({
-                "level": "partial",
-                "percentage": percentage.as_f64(),
+            Self::Tenant { id, live, reason } => serde_json::json!({
+                "level": "tenant",
+                "tenant": id,
+                "live": live.name(),
                 "reason": reason.reason,
             }),
-            Self::Total { reason } => {
-                serde_json::json!({ "level": "total", "reason": reason.reason })
-            }
+            Self::Partial {
+                percentage,
+                live,
+                reason,
+            } => serde_json::json!({
+                "level": "partial",
+                "percentage": percentage.as_f64(),
+                "live": live.name(),
+                "reason": reason.reason,
+            }),
+            Self::Total { live, reason } => serde_json::json!({
+                "level": "total",
+                "live": live.name(),
+                "reason": reason.reason,
+            }),
         }
     }
 }

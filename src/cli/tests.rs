@@ -45,6 +45,8 @@ fn every_command_of_the_contract_is_understood() {
         "rollback tenant clinica --reason w",
         "rollback partial --percentage 5 --reason w",
         "rollback total --reason w",
+        "rollback total --live move --reason w",
+        "rollback tenant clinica --live drain --reason w",
         "tenant enable t --reason w",
         "tenant disable t --reason w",
         "tenant clear t --reason w",
@@ -99,15 +101,20 @@ fn the_admin_address_has_a_default() {
 }
 
 #[test]
-fn a_rollback_says_its_level() {
-    let Command::Rollback(args) = parse("rollback partial --percentage 5 --reason w")
-        .unwrap()
-        .command
-    else {
-        panic!("it is a rollback");
+fn a_rollback_says_its_level_and_what_live_calls_do() {
+    let body = |line: &str| match parse(line).unwrap().command {
+        Command::Rollback(args) => args.body(),
+        other => panic!("{other:?} is no rollback"),
     };
-    let body = serde_json::json!({ "level": "partial", "percentage": 5.0, "reason": "w" });
-    assert_eq!(args.body(), body);
+    let partial = body("rollback partial --percentage 5 --reason w");
+    let expected = serde_json::json!({
+        "level": "partial", "percentage": 5.0, "live": "drain", "reason": "w",
+    });
+    assert_eq!(partial, expected);
+    for level in ["tenant clinica", "partial --percentage 5", "total"] {
+        let moving = body(&format!("rollback {level} --live move --reason w"));
+        assert_eq!(moving["live"], "move", "{level}");
+    }
 }
 
 #[test]
@@ -301,7 +308,7 @@ async fn commands_reach_the_engine_over_a_real_socket() {
     assert_eq!(told[0], format!("Hold {by}\n"));
     assert_eq!(told[1], format!("Percentage(Percentage(500)) {by}\n"));
     assert_eq!(told[2], format!("Resume {{ percentage: None }} {by}\n"));
-    assert_eq!(told[3], format!("Rollback(Total) {by}\n"));
+    assert_eq!(told[3], format!("Rollback(Total, Drain) {by}\n"));
     assert!(told[4].contains(r#"id: "a/b", list: None"#), "{}", told[4]);
     assert_eq!(told[5], "backend  legacy\n");
     assert!(told[6].starts_with(r#"{"phase":"idle""#), "{}", told[6]);

@@ -12,7 +12,7 @@ use crate::model::Backend;
 use crate::proxy::settings::{Rescue, Route, Upstream, Verify};
 use crate::rollout::List;
 use crate::rules::{Rule, Side, Unit};
-use crate::split::{By, Hash};
+use crate::split::{By, Hash, Live};
 
 /// What a reload would change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -469,7 +469,11 @@ fn told(rule: &Rule) -> String {
         Unit::Number => rule.threshold.to_string(),
     };
     let (measure, over, action) = (rule.measure.name(), Span(rule.over), word(&rule.action));
-    format!("{measure} {side} {threshold} over {over}, {action}")
+    let live = match rule.live {
+        Live::Drain => "",
+        Live::Move => " and move live calls",
+    };
+    format!("{measure} {side} {threshold} over {over}, {action}{live}")
 }
 
 fn word(value: &impl Debug) -> String {
@@ -563,6 +567,11 @@ action = "reverse"
                 "over = \"5m\"",
                 "over = \"5m\"\ncalls_min = 5",
                 "rule `errors` has other minima, early test or channels",
+            ),
+            (
+                "action = \"reverse\"",
+                "action = \"reverse\"\nlive = \"move\"",
+                "rule `errors`: error_rate above 10% over 5m, reverse → error_rate above 10% over 5m, reverse and move live calls",
             ),
             (
                 ":3002",

@@ -7,6 +7,7 @@ use super::problem::Problem;
 use super::text::{self, Span};
 use super::walk::{Section, Value, shown};
 use crate::rules::{Action, Early, Measure, Priority, Rule, Side, Unit};
+use crate::split::Live;
 
 /// Measures of the contract that later versions know.
 const LATER: [&str; 1] = ["transactions"];
@@ -66,8 +67,9 @@ fn row(section: &Section<'_>, table: Table) -> Option<Draft> {
         Table::Alert => Some(Action::Alert),
     };
     // Only the reversal table has these, and asking makes them known.
-    let (failed_min, early, priority, to) = match table {
+    let (live, failed_min, early, priority, to) = match table {
         Table::Reversal => (
+            live(section, action),
             failed_min(section, measure, action),
             early(
                 section,
@@ -78,7 +80,13 @@ fn row(section: &Section<'_>, table: Table) -> Option<Draft> {
             None,
             Vec::new(),
         ),
-        Table::Alert => (Some(0), Some(None), priority(section), to(section)),
+        Table::Alert => (
+            Some(Live::Drain),
+            Some(0),
+            Some(None),
+            priority(section),
+            to(section),
+        ),
     };
     finish(section, table);
     let made_of = name.as_ref().and_then(|value| value.string("\"errors\""));
@@ -94,6 +102,7 @@ fn row(section: &Section<'_>, table: Table) -> Option<Draft> {
         threshold,
         over,
         action: action?,
+        live: live?,
         hold_for: hold_for?,
         calls_min: calls_min?.unwrap_or_else(|| measure.calls_min()),
         failed_min: failed_min?,
@@ -127,6 +136,7 @@ fn finish(section: &Section<'_>, table: Table) {
                     "action",
                     "an alert tells people; what acts is a [[reversal]] row",
                 ),
+                ("live", "it belongs to [[reversal]] rows"),
                 ("failed_min", "it belongs to [[reversal]] rows"),
                 ("early", "it belongs to [[reversal]] rows"),
             ],
@@ -158,6 +168,22 @@ fn action(value: &Value<'_>) -> Option<Action> {
         ("hold", Action::Hold),
         ("reverse", Action::Reverse),
     ])
+}
+
+/// What becomes of live calls when the row reverses.
+fn live(section: &Section<'_>, action: Option<Action>) -> Option<Live> {
+    let Some(value) = section.get("live") else {
+        return Some(Live::default());
+    };
+    let live = value.choice(&Live::ALL.map(|live| (live.name(), live)))?;
+    if action.is_some_and(|action| action != Action::Reverse) {
+        value.refuse(
+            "means something only where the action is `reverse`",
+            "remove the line",
+        );
+        return None;
+    }
+    Some(live)
 }
 
 fn limit(section: &Section<'_>, measure: Option<Measure>) -> Option<(Side, f64, Range<usize>)> {
@@ -461,6 +487,33 @@ mod tests {
         }
         // It is no response time, so no route's timeout is in its way.
         assert!(reversal("call_duration_mean", "above = \"30m\"").is_ok());
+    }
+
+    #[test]
+    fn a_row_that_reverses_says_what_live_calls_do() {
+        let live = |line: &str| {
+            let limit = format!("above = \"10%\"\n{line}");
+            reversal("error_rate", &limit).map(|rule| rule.live)
+        };
+        assert_eq!(live(""), Ok(Live::Drain));
+        assert_eq!(live("live = \"drain\""), Ok(Live::Drain));
+        assert_eq!(live("live = \"move\""), Ok(Live::Move));
+        let wrong = live("live = \"cut\"").unwrap_err();
+        assert!(wrong.contains("drain") && wrong.contains("move"), "{wrong}");
+        let row = |table: &str, action: &str| {
+            rule(&format!(
+                "[[{table}]]\nmeasure = \"error_rate\"\nabove = \"5%\"\nover = \"5m\"\n\
+                 live = \"move\"\n{action}"
+            ))
+            .unwrap_err()
+        };
+        let holds = row("reversal", "action = \"hold\"");
+        assert!(
+            holds.contains("only where the action is `reverse`"),
+            "{holds}"
+        );
+        let alert = row("alert", "");
+        assert!(alert.contains("belongs to [[reversal]] rows"), "{alert}");
     }
 
     #[test]

@@ -303,11 +303,9 @@ mod tests {
             latched,
             rules: vec![row("errors", 7), row("slow", 12_345), row("abandoned", 0)],
             verification: latched.then(|| Verification {
-                reason: String::new(),
-                at: crate::model::Wall(0),
-                new_calls_on_new: 0,
                 live_on_new: 12,
                 measures_normal: true,
+                ..Verification::default()
             }),
             ..Status::default()
         }

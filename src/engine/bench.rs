@@ -11,7 +11,7 @@ use crate::measure::{
 use crate::model::{Backend, PerBackend, Percentage, TenantKey, Tick, Wall};
 use crate::rollout::{Command, Entry, Order, Rollout, Wishes};
 use crate::rules::{Action, Measure, Priority, Rule, Side};
-use crate::split::{By, Hash, Scheme};
+use crate::split::{By, Hash, Live, Scheme};
 
 pub(super) const START: Tick = Tick::from_secs(3600);
 
@@ -51,6 +51,8 @@ pub(super) fn settings(rules: Vec<Rule>) -> Settings {
             ..Wishes::default()
         },
         file_on_empty: false,
+        entries: true,
+        directory: None,
         config_hash: "0123456789ab".to_owned(),
     }
 }
@@ -338,6 +340,7 @@ fn rule(row: &toml::Value) -> Rule {
         threshold,
         over,
         action,
+        live: Live::Drain,
         hold_for: Duration::ZERO,
         calls_min: measure.calls_min(),
         failed_min: Rule::default_failed_min(measure, action),

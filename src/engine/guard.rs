@@ -120,6 +120,15 @@ impl Guard {
         }
     }
 
+    /// Somebody gives new more calls: whatever it did before, it is asked again, and the
+    /// new evidence does not begin with calls that are kept from it.
+    pub(super) fn ask_new_again(&mut self, now: Tick) -> Option<PerBackend<breaker::State>> {
+        let breaker = self.sides.new.breaker.as_mut()?;
+        breaker.begin_anew(now);
+        let state = breaker.state();
+        (std::mem::replace(&mut self.published.new, state) != state).then_some(self.published)
+    }
+
     /// Takes one observation.
     pub(super) fn hear(&mut self, observation: &Observation, now: Tick) {
         if let Observation::Health(what) = observation {

@@ -19,7 +19,7 @@ use super::{Effect, Engine, Event, Reported, Settings, Ticket};
 use crate::breaker;
 use crate::measure::{Observation, ReportKind};
 use crate::model::{Backend, PerBackend, Percentage, Tick, Wall};
-use crate::rollout::{Command, List, Order, Rollout, Wishes};
+use crate::rollout::{Action, Command, List, Order, Rollout, Wishes};
 use crate::split::Split;
 use disk::{Disk, Job, Told};
 use lines::Lines;
@@ -91,6 +91,12 @@ fn whatever_happens_the_promises_hold() {
             "late record",
             "call report",
             "breaker closed again",
+            "moving",
+            "started",
+            "no-new-calls",
+            "drained",
+            "measures-normal",
+            "verified",
         ] {
             assert!(lived.contains_key(what), "no seed saw one: {what}");
         }
@@ -405,6 +411,9 @@ impl World {
                     if shadow::raises(&self.routing, &split) {
                         self.note("raise");
                     }
+                    if split.moves_live && !self.routing.moves_live {
+                        self.note("moving");
+                    }
                     self.shadow
                         .published(&self.routing, &split, &granted, &self.disk, self.now);
                     self.routing = split;
@@ -415,6 +424,10 @@ impl World {
                     self.disk.send(Job::Unlatch);
                 }
                 Effect::Record(entry) => {
+                    if let Action::Verification { step, .. } = entry.action {
+                        self.note(step.name());
+                        self.shadow.step_taken(&entry, &self.engine);
+                    }
                     self.shadow.sent(&entry);
                     self.disk.send(Job::Record(entry));
                 }
@@ -516,6 +529,13 @@ impl World {
             (split, standing, wished, wishes.refused)
         };
         assert_eq!(known(&back), known(&self.engine.rollout));
+        // Where a resume was recorded and overtaken, the journal begins to prove anew.
+        let here = self.engine.rollout.proof().steps();
+        let proven = back.proof().steps();
+        assert!(
+            proven.iter().all(|taken| here.contains(taken)),
+            "{proven:?}, {here:?}"
+        );
         assert!(back.generation() <= self.engine.rollout.generation());
         assert!(back.sequence() <= self.engine.rollout.sequence());
         assert_eq!(

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use super::{Condition, Engine, GuardStatus};
+use super::{Condition, Engine, GuardStatus, Watch};
 use crate::document::FlawSet;
 use crate::measure::{Choices, ReportKind};
 use crate::model::{Backend, PerBackend, Percentage, Tick, Wall};
-use crate::rollout::{List, Phase, Rollout};
+use crate::rollout::{List, Phase, Rollout, Step, Taken};
 use crate::rules::{Action, Finding, Measure, Priority};
+use crate::split::Live;
 
 /// What operators see: built by the engine at every tick, read by the admin
 /// listener, the CLI and the demo. Immutable.
@@ -120,31 +121,46 @@ pub struct RuleStatus {
 }
 
 /// What has been seen since everything went to legacy.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Verification {
     /// Why everything went to legacy.
     pub reason: String,
     /// When.
-    pub at: Wall,
+    pub since: Wall,
+    /// What becomes of calls that were live on new.
+    pub live: Live,
     /// New calls whose first byte went to new since. Must stay 0.
     pub new_calls_on_new: u64,
     /// Calls still running on new.
     pub live_on_new: u64,
-    /// Every reversing row passes or lacks evidence again.
+    /// Calls that ran there when it began.
+    pub live_on_new_at_start: u64,
+    /// No reversing row is over its threshold now.
     pub measures_normal: bool,
+    /// The steps taken, in their order.
+    pub steps: Vec<Taken>,
+    /// New calls reached new all the same.
+    pub escalated: bool,
+    /// Everything is proven.
+    pub done: bool,
 }
 
 impl Verification {
-    /// What goes on after a restart in the middle of it: the count begins anew, the
-    /// reason and the moment are the journal's. None where nothing is latched.
-    pub(super) fn goes_on(rollout: &Rollout) -> Option<Self> {
-        rollout.latched().then(|| Self {
-            reason: rollout.because().unwrap_or_default().to_owned(),
-            at: rollout.phase_since(),
-            new_calls_on_new: 0,
-            live_on_new: 0,
-            measures_normal: false,
-        })
+    fn of(watch: &Watch, rollout: &Rollout) -> Self {
+        let proof = rollout.proof();
+        let started = proof.get(Step::Started);
+        Self {
+            reason: watch.reason.clone(),
+            since: watch.since,
+            live: rollout.live(),
+            new_calls_on_new: watch.new_calls,
+            live_on_new: watch.live,
+            live_on_new_at_start: started.map_or(watch.live, |taken| taken.count),
+            measures_normal: watch.normal,
+            steps: proof.steps().to_vec(),
+            escalated: watch.new_calls > 0,
+            done: proof.has(Step::Verified),
+        }
     }
 }
 
@@ -211,7 +227,10 @@ pub(super) fn build(engine: &mut Engine, now: Tick, wall: Wall) -> Status {
                 firing: engine.alarms.firing(&rule.name),
             })
             .collect(),
-        verification: engine.verification.clone(),
+        verification: engine
+            .watch
+            .as_ref()
+            .map(|watch| Verification::of(watch, rollout)),
         habits: engine.habits,
         notes: notes(engine, &backends, now),
         config_hash: engine.settings.config_hash.clone(),

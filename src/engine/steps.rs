@@ -2,11 +2,10 @@
 //! publish, latch, record, and wait for nothing; toward new record first, and
 //! publish when the journal has it.
 
-use super::{Effect, Engine, Pending, Refusal, RefusalKind, Ticket, Verification};
+use super::{Effect, Engine, Pending, Refusal, RefusalKind, Ticket};
 use crate::engine::{Done, Notice, RECORD_LATE, Severity, UNRECORDED};
 use crate::model::{Tick, Wall};
 use crate::rollout::{Action, Entry, Order};
-use crate::rules;
 
 impl Engine {
     /// An operator's (or a hold rule's) order.
@@ -29,7 +28,10 @@ impl Engine {
         match decided {
             Err(refusal) => reply(effects, ticket, Err(refusal)),
             Ok(entry) if entry.is_raise() => self.raise(entry, ticket, now, effects),
-            Ok(entry) => self.lower(entry, ticket, now, effects),
+            Ok(mut entry) => {
+                self.remark(&order.command, &mut entry);
+                self.lower(entry, ticket, now, effects);
+            }
         }
     }
 
@@ -56,7 +58,7 @@ impl Engine {
         };
         let begins = entry.latches() && !entry.before.latched;
         if begins {
-            self.begin_verification(entry.reason.clone(), entry.stamp.at);
+            self.begin_verification(entry.reason.clone(), entry.stamp.at, now);
         }
         self.record(entry, now, effects);
         if begins {
@@ -77,16 +79,6 @@ impl Engine {
     pub(super) fn is_durable(&self, now: Tick) -> bool {
         let late = |(_, sent): &(u64, Tick)| now.since(*sent) > RECORD_LATE;
         self.durable && !self.unrecorded.front().is_some_and(late)
-    }
-
-    pub(super) fn begin_verification(&mut self, reason: String, at: Wall) {
-        self.verification = Some(Verification {
-            reason,
-            at,
-            new_calls_on_new: 0,
-            live_on_new: self.active.new,
-            measures_normal: self.tripped(rules::Action::Reverse).is_none(),
-        });
     }
 
     /// Toward new: record first. It is in force when the journal has it.
@@ -171,7 +163,7 @@ impl Engine {
             .as_ref()
             .is_some_and(|pending| pending.unlatching)
         {
-            self.verification = None;
+            self.watch = None;
             self.put_in_force(now, effects);
         }
     }
@@ -181,6 +173,7 @@ impl Engine {
             return;
         };
         self.rollout.apply(&pending.entry);
+        effects.extend(self.guard.ask_new_again(now).map(Effect::Breakers));
         if pending.entry.action == Action::Resume {
             // A hold that is lifted moves no call, and would trip again at once.
             self.begin_epoch(now);

@@ -6,6 +6,7 @@
 mod file;
 mod guarded;
 mod heard;
+mod proof;
 
 use std::time::Duration;
 
@@ -14,9 +15,9 @@ use super::{Effect, Event, RefusalKind, Status};
 use crate::model::Percentage;
 use crate::rollout::{Command, Entry, Level, List, Phase, Rollout};
 use crate::rules::Rule;
-use crate::split::{Because, Hash, Placement, Subject, Tenant};
+use crate::split::{Because, Hash, Live, Placement, Subject, Tenant};
 
-const TOTAL: Command = Command::Rollback(Level::Total);
+const TOTAL: Command = Command::Rollback(Level::Total, Live::Drain);
 
 fn set(whole: u16) -> Command {
     Command::Percentage(percent(whole))
@@ -110,8 +111,8 @@ fn toward_legacy_it_publishes_then_latches_then_records_then_drops_provisional_p
 fn a_smaller_step_toward_legacy_waits_for_nothing_either() {
     let mut bench = Bench::at(50, vec![]);
     for step in [
-        Command::Rollback(Level::Partial(percent(25))),
-        Command::Rollback(Level::Tenant("acme".to_owned())),
+        Command::Rollback(Level::Partial(percent(25)), Live::Drain),
+        Command::Rollback(Level::Tenant("acme".to_owned()), Live::Drain),
         set(10),
     ] {
         assert_eq!(names(&bench.give(step)), ["publish", "record", "done"]);
@@ -398,7 +399,10 @@ fn under_java31_a_fraction_of_a_percent_is_refused_by_every_order() {
     let half = |points| Percentage::from_basis_points(points).unwrap();
     for (command, taken) in [
         (Command::Percentage(half(1250)), false),
-        (Command::Rollback(Level::Partial(half(150))), false),
+        (
+            Command::Rollback(Level::Partial(half(150)), Live::Drain),
+            false,
+        ),
         (resume(Some(12)), true),
         (set(60), true),
     ] {
@@ -422,7 +426,7 @@ fn every_entry_of_a_long_day_folds_to_what_runs() {
         set(25),
         Command::Hold,
         resume(None),
-        Command::Rollback(Level::Tenant("acme".to_owned())),
+        Command::Rollback(Level::Tenant("acme".to_owned()), Live::Drain),
         set(50),
         TOTAL,
         tenant(Some(List::Disabled)),

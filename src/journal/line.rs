@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::model::{Percentage, Wall};
 use crate::rollout::{
-    Action, Entry, Evidence, Former, List, Listed, Phase, Snapshot, Stamp, Wishes,
+    Action, Entry, Evidence, Former, List, Listed, Phase, Snapshot, Stamp, Step, Wishes,
 };
 
 /// What stands between a line's own fields and its 32 digits.
@@ -23,6 +23,8 @@ const BEFORE: &[u8] = b",\"checksum\":\"";
 const AFTER: &[u8] = b"\"}";
 /// Digits of a checksum.
 const DIGITS: usize = 32;
+/// The action whose step stands in a field of its own.
+const VERIFICATION: &str = "verification";
 
 /// An entry as a line with its line break, and the line's checksum.
 pub(super) fn encode(entry: &Entry, previous: &str) -> (Vec<u8>, String) {
@@ -88,6 +90,10 @@ struct Line {
     rule: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     set_aside: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    step: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    count: Option<u64>,
     before: Side,
     after: Side,
     generation: u64,
@@ -106,6 +112,8 @@ struct Side {
     percentage: f64,
     enabled: bool,
     latched: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    moves_live: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     former: Option<Before>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -154,6 +162,11 @@ impl From<&Entry> for Line {
             Action::JournalDamaged { set_aside } => (None, Some(set_aside.clone())),
             _ => (None, None),
         };
+        let step = match &entry.action {
+            Action::Verification { step, count } => Some((step.name().to_owned(), *count)),
+            _ => None,
+        };
+        let (step, count) = step.unzip();
         Self {
             sequence: entry.stamp.sequence,
             time: time(entry.stamp.at),
@@ -161,6 +174,8 @@ impl From<&Entry> for Line {
             action: entry.action.name().to_owned(),
             rule,
             set_aside,
+            step,
+            count,
             before: Side::from(&entry.before),
             after: Side::from(&entry.after),
             generation: entry.generation,
@@ -178,6 +193,14 @@ impl Line {
             .time
             .parse()
             .map_err(|_| format!("`{}` is no time", self.time))?;
+        let step = self.step.as_deref().and_then(Step::from_name);
+        let action = match step.filter(|_| self.action == VERIFICATION) {
+            Some(step) => Action::Verification {
+                step,
+                count: self.count.unwrap_or_default(),
+            },
+            None => Action::from_name(&self.action, self.rule.or(self.set_aside)),
+        };
         Ok(Entry {
             stamp: Stamp {
                 sequence: self.sequence,
@@ -185,7 +208,7 @@ impl Line {
             },
             actor: self.actor,
             reason: self.reason,
-            action: Action::from_name(&self.action, self.rule.or(self.set_aside)),
+            action,
             before: self.before.into_snapshot()?,
             after: self.after.into_snapshot()?,
             generation: self.generation,
@@ -204,6 +227,7 @@ impl From<&Snapshot> for Side {
             percentage: side.percentage.as_f64(),
             enabled: side.enabled,
             latched: side.latched,
+            moves_live: side.moves_live,
             former: side.former.map(|former| Before {
                 percentage: former.percentage.as_f64(),
                 enabled: former.enabled,
@@ -237,6 +261,7 @@ impl Side {
             percentage: percentage(self.percentage)?,
             enabled: self.enabled,
             latched: self.latched,
+            moves_live: self.moves_live,
             former,
             tenants,
         })
@@ -307,6 +332,15 @@ impl Wished {
             tenants,
         })
     }
+}
+
+/// Lines that move nothing look as they did before this was known.
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+const fn is_false(it: &bool) -> bool {
+    !*it
 }
 
 fn percentage(number: f64) -> Result<Percentage, String> {

@@ -8,7 +8,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::model::Percentage;
-use crate::rollout::{Action, Command, Evidence, Level, List, Order, Phase, Wishes};
+use crate::rollout::{Action, Command, Evidence, Level, List, Order, Phase, Step, Wishes};
+use crate::split::Live;
 
 fn percent(whole: u16) -> Percentage {
     Percentage::from_basis_points(whole * 100).unwrap()
@@ -48,11 +49,12 @@ fn story() -> Vec<Entry> {
         Command::Percentage(percent(60)),
         Command::Reverse {
             rule: "errors".to_owned(),
+            live: Live::Move,
         },
         Command::Resume {
             percentage: Some(percent(40)),
         },
-        Command::Rollback(Level::Tenant("zeta".to_owned())),
+        Command::Rollback(Level::Tenant("zeta".to_owned()), Live::Drain),
         Command::Hold,
         Command::Tenant {
             id: acme,
@@ -428,12 +430,13 @@ fn a_crash_between_any_two_writes_leaves_the_old_or_the_new_state() {
         Command::Percentage(percent(50)),
         Command::Reverse {
             rule: "errors".to_owned(),
+            live: Live::Move,
         },
         Command::Resume {
             percentage: Some(percent(25)),
         },
         Command::Percentage(percent(10)),
-        Command::Rollback(Level::Total),
+        Command::Rollback(Level::Total, Live::Drain),
         Command::Resume { percentage: None },
         Command::Percentage(percent(75)),
     ] {
@@ -508,4 +511,76 @@ fn the_seed_is_made_once_and_secret() {
     assert!(!format!("{first:?}").contains(&first.value.to_string()));
     fs::write(&path, b"\xff garbled").unwrap();
     assert!(seed(dir.path()).unwrap().made, "garbled: a new one");
+}
+
+#[test]
+fn steps_of_a_verification_and_what_live_calls_do_come_back() {
+    let mut rollout = Rollout::default();
+    let mut written = Vec::new();
+    let mut take = |rollout: &mut Rollout, entry: Entry| {
+        rollout.apply(&entry);
+        written.push(entry);
+    };
+    let set = decide(&rollout, Command::Percentage(percent(50)));
+    take(&mut rollout, set);
+    let total = decide(&rollout, Command::Rollback(Level::Total, Live::Move));
+    take(&mut rollout, total);
+    for (count, step) in (0..).zip(Step::ALL) {
+        let at = Wall(1_780_000_001_000);
+        let entry = rollout.verification(step, count, "as it was seen", at);
+        take(&mut rollout, entry);
+    }
+    let dir = dir_with(&bytes_of(&written));
+    let found = open_at(&dir);
+    assert_eq!(found.entries, written);
+    let back = Rollout::fold(&found.entries);
+    assert_eq!(back, rollout);
+    assert_eq!(back.live(), Live::Move);
+
+    let text = String::from_utf8(bytes_of(&written)).unwrap();
+    let lines: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert!(
+        lines[0]["after"].get("moves_live").is_none(),
+        "as before it was known"
+    );
+    assert_eq!(lines[1]["after"]["moves_live"], true);
+    let started = &lines[2];
+    assert_eq!(started["action"], "verification");
+    assert_eq!(
+        (&started["step"], &started["count"]),
+        (&"started".into(), &0.into())
+    );
+    assert_eq!(started["reason"], "as it was seen");
+}
+
+/// A line of before it was known what live calls do, or of a step that comes later.
+#[test]
+fn lines_of_older_and_newer_versions_are_read() {
+    let mut rollout = Rollout::default();
+    let total = decide(&rollout, Command::Rollback(Level::Total, Live::Move));
+    rollout.apply(&total);
+    let step = rollout.verification(Step::Drained, 12, "seen", Wall(1_780_000_001_000));
+    let rewritten = |entry: &Entry, change: fn(&mut Value)| {
+        let (line, _) = line::encode(entry, "");
+        let mut value: Value = serde_json::from_slice(&line).unwrap();
+        change(&mut value);
+        value.as_object_mut().unwrap().remove("checksum");
+        let mut bytes = value.to_string().into_bytes();
+        bytes.pop();
+        let checksum = line::checksum("", &bytes);
+        bytes.extend(format!(",\"checksum\":\"{checksum}\"}}").into_bytes());
+        line::decode(&bytes, "").unwrap().0
+    };
+    let old = rewritten(&total, |line| {
+        line["after"].as_object_mut().unwrap().remove("moves_live");
+    });
+    assert!(old.after.latched && !old.after.moves_live);
+    let newer = rewritten(&step, |line| line["step"] = "applauded".into());
+    assert_eq!(newer.action, Action::Other("verification".to_owned()));
+    assert!(newer.after.latched, "what it led to counts");
+    let same = rewritten(&step, |_| ());
+    assert_eq!(same.action, step.action);
 }

@@ -124,6 +124,14 @@ pub(super) const AFTER_LATCH: Name = Name(
     "switchback_new_calls_after_latch_total",
     "New calls whose first byte went to new although latched. Must stay 0.",
 );
+pub(super) const VERIFICATION: Name = Name(
+    "switchback_verification",
+    "1 for each step taken since everything went to legacy; all 0 while nothing is latched.",
+);
+pub(super) const ESCALATIONS: Name = Name(
+    "switchback_verification_escalations_total",
+    "Times it was told that new calls reached new although latched. Must stay 0.",
+);
 pub(super) const TALLY_DROPPED: Name = Name(
     "switchback_tally_dropped_total",
     "Observations lost because the engine did not come to fetch them.",
@@ -170,7 +178,7 @@ pub(super) const HEALTH_CHECKS: Name = Name(
 );
 pub(super) const BUILD: Name = Name("switchback_build_info", "1; the labels name the build.");
 
-pub(super) const COUNTERS: [&Name; 21] = [
+pub(super) const COUNTERS: [&Name; 22] = [
     &WEBHOOKS,
     &UNCOUNTED,
     &SIGNATURES,
@@ -187,13 +195,14 @@ pub(super) const COUNTERS: [&Name; 21] = [
     &REFUSED,
     &FLAWED,
     &AFTER_LATCH,
+    &ESCALATIONS,
     &TALLY_DROPPED,
     &EVICTIONS,
     &SIGNATURES_FORGOTTEN,
     &PINS_LOADED,
     &PINS_UNSAVED,
 ];
-pub(super) const GAUGES: [&Name; 20] = [
+pub(super) const GAUGES: [&Name; 21] = [
     &CALLS_ACTIVE,
     &STREAMS_ACTIVE,
     &CAP,
@@ -205,6 +214,7 @@ pub(super) const GAUGES: [&Name; 20] = [
     &PERCENTAGE,
     &PHASE,
     &LATCHED,
+    &VERIFICATION,
     &DURABLE,
     &GENERATION,
     &RULE_VALUE,

@@ -7,7 +7,7 @@ use crate::engine::HealthStatus;
 use crate::measure::{Checked, Ended, Health, Outcome};
 use crate::model::{Percentage, TenantKey, Tick};
 use crate::rules::{Action, Finding, Measure, Side, Verdict};
-use crate::split::Placement;
+use crate::split::{Live, Placement};
 
 fn rule(name: &str, measure: Measure, threshold: f64, action: Action) -> Rule {
     Rule {
@@ -17,6 +17,7 @@ fn rule(name: &str, measure: Measure, threshold: f64, action: Action) -> Rule {
         threshold,
         over: Duration::from_secs(300),
         action,
+        live: Live::Drain,
         hold_for: Duration::ZERO,
         calls_min: 20,
         failed_min: 8,
@@ -124,6 +125,9 @@ fn every_series_of_the_contract_is_there_before_anything_happened() {
         r#"switchback_refused_total{status="other"} 0"#,
         r#"switchback_documents_flawed_total{backend="new",flaw="html"} 0"#,
         "switchback_new_calls_after_latch_total 0",
+        r#"switchback_verification{step="no-new-calls"} 0"#,
+        r#"switchback_verification{step="escalated"} 0"#,
+        "switchback_verification_escalations_total 0",
         "switchback_tally_dropped_total 0",
         "switchback_call_table_size 0",
         "switchback_evictions_total 0",

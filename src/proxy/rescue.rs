@@ -111,7 +111,7 @@ pub(super) async fn answer(case: &Case<'_>, mut seat: Seat, account: Account) ->
         first if case.told.is_media(case.verdict.method) => {
             media::ask_the_other(case, seat, first).await
         }
-        first => case.nobody(seat.placement.backend, why(&first), first),
+        first => case.nobody(seat.placement.backend, why(&first), false, first),
     }
 }
 
@@ -239,11 +239,14 @@ impl Case<'_> {
 
     /// Nobody could answer: the caller hears the last resort. Where there is none, or
     /// nobody waits, the provider is told of the failure.
-    fn nobody(&self, from: Backend, why: Why, first: First) -> Response<Reply> {
+    fn nobody(&self, from: Backend, why: Why, tried: bool, first: First) -> Response<Reply> {
         self.errand.conn.answered.set(clock::tick());
         let said = self.last_resort();
-        if said.is_some() {
-            self.note(from, why, RescueResult::LastResort);
+        match &said {
+            Some(_) => self.note(from, why, RescueResult::LastResort),
+            // That a backend failed is told elsewhere; here, that its rescue did too.
+            None if tried => self.note(from, why, RescueResult::Failed),
+            None => {}
         }
         match (said, first) {
             (Some(said), First::Came(came)) => {

@@ -6,7 +6,8 @@
 
 use super::entry::shown;
 use super::{
-    Action, Command, Entry, Former, Level, List, Listed, Order, Phase, Rollout, Snapshot, Stamp,
+    Action, Command, Entry, Former, Level, List, Listed, Live, Order, Phase, Rollout, Snapshot,
+    Stamp, Step,
 };
 use crate::model::{Percentage, Wall};
 
@@ -58,13 +59,20 @@ impl Rollout {
             Command::Percentage(to) => draft.set(*to)?,
             Command::Hold => draft.hold()?,
             Command::Resume { percentage } => draft.resume(*percentage, &order.reason)?,
-            Command::Rollback(Level::Tenant(id)) => draft.rollback_tenant(id)?,
-            Command::Rollback(Level::Partial(to)) => draft.rollback_partial(*to)?,
-            Command::Rollback(Level::Total) => draft.rollback_total(),
+            Command::Rollback(Level::Tenant(id), live) => draft.rollback_tenant(id, *live)?,
+            Command::Rollback(Level::Partial(to), live) => draft.rollback_partial(*to, *live)?,
+            Command::Rollback(Level::Total, live) => draft.rollback_total(*live),
             Command::Tenant { id, list } => draft.tenant(id, *list)?,
-            Command::Reverse { rule } => draft.reverse(rule)?,
+            Command::Reverse { rule, live } => draft.reverse(rule, *live)?,
         };
         Ok(draft.into_entry(action, &order.actor, &order.reason, at))
+    }
+
+    /// A step of the verification, in words that go on after a colon. It changes
+    /// nothing but what is proven.
+    pub fn verification(&self, step: Step, count: u64, words: &str, at: Wall) -> Entry {
+        let action = Action::Verification { step, count };
+        Draft::of(self).into_entry(action, "switchback", words, at)
     }
 
     /// What follows from a latch file found set, or unreadable, at start. None if
@@ -82,7 +90,8 @@ impl Rollout {
             false => Phase::Reversed,
         };
         let mut draft = Draft::of(self);
-        draft.latch(phase);
+        // Whether it was to move live calls stood in the line that is lost.
+        draft.latch(phase, Live::Drain);
         Some(draft.into_entry(Action::LatchedAtStart, "switchback", reason, at))
     }
 
@@ -99,7 +108,7 @@ impl Rollout {
             ..Self::default()
         };
         let mut draft = Draft::of(&none);
-        draft.latch(Phase::Reversed);
+        draft.latch(Phase::Reversed, Live::Drain);
         for (id, listed) in &self.tenants {
             if listed.list() == List::Disabled {
                 draft.list(id, Some(*listed));
@@ -190,6 +199,7 @@ impl<'a> Draft<'a> {
             )));
         }
         self.to.latched = false;
+        self.to.moves_live = false;
         self.to.former = None;
         self.to.percentage = percentage;
         self.to.enabled = enabled || percentage > Percentage::ZERO;
@@ -199,14 +209,15 @@ impl<'a> Draft<'a> {
         Ok(Action::Resume)
     }
 
-    fn rollback_tenant(&mut self, id: &str) -> Result<Action, Refusal> {
+    fn rollback_tenant(&mut self, id: &str, live: Live) -> Result<Action, Refusal> {
         check_tenant(id)?;
         self.list(id, Some(Listed::RolledBack));
         self.run();
+        self.some_live(live);
         Ok(Action::RollbackTenant)
     }
 
-    fn rollback_partial(&mut self, to: Percentage) -> Result<Action, Refusal> {
+    fn rollback_partial(&mut self, to: Percentage, live: Live) -> Result<Action, Refusal> {
         let now = self.from.percentage;
         if to > now {
             return Err(conflict(format!(
@@ -215,23 +226,24 @@ impl<'a> Draft<'a> {
         }
         self.to.percentage = to;
         self.run();
+        self.some_live(live);
         self.note_listed();
         Ok(Action::RollbackPartial)
     }
 
-    fn rollback_total(&mut self) -> Action {
-        self.latch(Phase::RolledBack);
+    fn rollback_total(&mut self, live: Live) -> Action {
+        self.latch(Phase::RolledBack, live);
         self.to.enabled = false;
         Action::RollbackTotal
     }
 
-    fn reverse(&mut self, rule: &str) -> Result<Action, Refusal> {
+    fn reverse(&mut self, rule: &str, live: Live) -> Result<Action, Refusal> {
         // Refused, not repeated: a row that stays tripped is evaluated ten times a
         // second, and the journal keeps facts.
         if self.from.latched {
             return Err(conflict("everything is on legacy already".to_owned()));
         }
-        self.latch(Phase::Reversed);
+        self.latch(Phase::Reversed, live);
         let rule = rule.to_owned();
         Ok(Action::Reverse { rule })
     }
@@ -272,7 +284,7 @@ impl<'a> Draft<'a> {
 
     /// Everything to legacy. What ran before a first latch is what may be resumed
     /// to, so a second one does not touch it.
-    fn latch(&mut self, phase: Phase) {
+    fn latch(&mut self, phase: Phase, live: Live) {
         if !self.from.latched {
             self.to.former = Some(Former {
                 percentage: self.from.percentage,
@@ -282,6 +294,40 @@ impl<'a> Draft<'a> {
         self.to.latched = true;
         self.to.percentage = Percentage::ZERO;
         self.to.phase = phase;
+        self.to.moves_live = live == Live::Move;
+    }
+
+    /// What a step back of a part says about live calls. While everything is latched
+    /// it moves no call, so it does not stop the moving that the latch began.
+    fn some_live(&mut self, live: Live) {
+        self.to.moves_live = match live {
+            Live::Move => true,
+            Live::Drain => self.from.latched && self.from.moves_live,
+        };
+    }
+
+    /// Every other change of where calls go says nothing about live calls. They then
+    /// finish where they are: the next tenant to be disabled was not meant. While
+    /// latched nothing else goes to legacy by it.
+    fn settle_live(&mut self, action: &Action, moved: bool) {
+        let says = matches!(
+            action,
+            Action::RollbackTenant
+                | Action::RollbackPartial
+                | Action::RollbackTotal
+                | Action::Reverse { .. }
+        );
+        if !says && moved && !self.to.latched {
+            self.to.moves_live = false;
+        }
+        if says && self.to.moves_live {
+            self.note(
+                "A live call on new whose next call would go to legacy is sent to legacy's entry \
+                 at its next voice webhook.",
+            );
+        } else if self.from.moves_live && !self.to.moves_live {
+            self.note("Live calls on new are not moved any more; they finish where they are.");
+        }
     }
 
     pub(super) fn list(&mut self, id: &str, to: Option<Listed>) {
@@ -355,15 +401,17 @@ impl<'a> Draft<'a> {
         }
     }
 
-    pub(super) fn into_entry(self, action: Action, actor: &str, reason: &str, at: Wall) -> Entry {
+    pub(super) fn into_entry(
+        mut self,
+        action: Action,
+        actor: &str,
+        reason: &str,
+        at: Wall,
+    ) -> Entry {
+        let moved = self.moves_calls();
+        self.settle_live(&action, moved);
         let (from, to) = (self.from, &self.to);
-        let moved = from.latched != to.latched
-            || from.enabled != to.enabled
-            || from.percentage != to.percentage
-            || self.touched.iter().any(|id| {
-                from.tenants.get(id).map(|listed| listed.list())
-                    != to.tenants.get(id).map(|listed| listed.list())
-            });
+        let moved = moved || from.moves_live != to.moves_live;
         Entry {
             stamp: Stamp {
                 sequence: from.sequence.saturating_add(1),
@@ -380,6 +428,18 @@ impl<'a> Draft<'a> {
             notes: self.notes,
         }
     }
+
+    /// May the next call of anybody go elsewhere than it went?
+    fn moves_calls(&self) -> bool {
+        let (from, to) = (self.from, &self.to);
+        from.latched != to.latched
+            || from.enabled != to.enabled
+            || from.percentage != to.percentage
+            || self.touched.iter().any(|id| {
+                from.tenants.get(id).map(|listed| listed.list())
+                    != to.tenants.get(id).map(|listed| listed.list())
+            })
+    }
 }
 
 impl Rollout {
@@ -389,6 +449,7 @@ impl Rollout {
             percentage: self.percentage,
             enabled: self.enabled,
             latched: self.latched,
+            moves_live: self.moves_live,
             former: self.former,
             tenants: tenants
                 .iter()

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Former, Listed, Phase, Stamp, Wishes};
+use super::{Former, Listed, Phase, Stamp, Step, Wishes};
 use crate::model::{Percentage, Wall, mask};
 use crate::rules::{Finding, Rule};
 
@@ -46,6 +46,8 @@ pub struct Snapshot {
     pub enabled: bool,
     /// Does everything go to legacy until a person clears the latch?
     pub latched: bool,
+    /// Are live calls on new moved to legacy where their next call would go there?
+    pub moves_live: bool,
     /// What ran before the latch.
     pub former: Option<Former>,
     /// Only the tenants that this entry touched; None is on no list.
@@ -77,6 +79,13 @@ pub enum Action {
     Reverse {
         /// The rule that tripped.
         rule: String,
+    },
+    /// A step of the verification after everything went to legacy. Changes nothing.
+    Verification {
+        /// Which.
+        step: Step,
+        /// What the step counts; see [`Step`].
+        count: u64,
     },
     /// The configuration file was read and its wishes noted.
     File,
@@ -118,6 +127,7 @@ impl Action {
             Self::TenantDisable => "tenant-disable",
             Self::TenantClear => "tenant-clear",
             Self::Reverse { .. } => "reverse",
+            Self::Verification { .. } => "verification",
             Self::File => "file",
             Self::LatchedAtStart => "latched-at-start",
             Self::JournalDamaged { .. } => "journal-damaged",
@@ -126,7 +136,7 @@ impl Action {
     }
 
     /// The action of that name. `detail` is the rule of a reversal or the name a
-    /// damaged journal was given.
+    /// damaged journal was given. A verification is put together by its reader.
     pub fn from_name(name: &str, detail: Option<String>) -> Self {
         let plain = [
             Self::Set,
@@ -303,6 +313,7 @@ impl Entry {
                 };
                 format!("Rule {rule} tripped{saw}: {ALL_LEGACY}")
             }
+            Action::Verification { .. } => format!("Verification: {}.", self.reason),
             Action::File => self.file_sentence(),
             Action::LatchedAtStart => format!("The latch was found set at start: {ALL_LEGACY}"),
             Action::JournalDamaged { set_aside } => format!(
@@ -349,7 +360,7 @@ const ALL_LEGACY: &str =
 
 /// A tenant's id as people and logs may see it. Where there is no directory the
 /// tenant is a telephone number, and those are masked.
-pub(super) fn shown(id: &str) -> String {
+pub(crate) fn shown(id: &str) -> String {
     let digits = id.strip_prefix('+').unwrap_or(id);
     if digits.len() >= 7 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
         mask(id).into_owned()

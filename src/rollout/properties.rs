@@ -45,17 +45,21 @@ fn share() -> impl Strategy<Value = Percentage> {
     prop::sample::select(vec![0, 5, 10, 50, 100]).prop_map(percent)
 }
 
+fn live() -> impl Strategy<Value = Live> {
+    prop::sample::select(Live::ALL.to_vec())
+}
+
 fn command() -> impl Strategy<Value = Command> {
     prop_oneof![
         3 => share().prop_map(Command::Percentage),
         1 => Just(Command::Hold),
         3 => prop::option::of(share()).prop_map(|percentage| Command::Resume { percentage }),
-        1 => tenant().prop_map(|id| Command::Rollback(Level::Tenant(id))),
-        2 => share().prop_map(|to| Command::Rollback(Level::Partial(to))),
-        1 => Just(Command::Rollback(Level::Total)),
+        1 => (tenant(), live()).prop_map(|(id, live)| Command::Rollback(Level::Tenant(id), live)),
+        2 => (share(), live()).prop_map(|(to, live)| Command::Rollback(Level::Partial(to), live)),
+        1 => live().prop_map(|live| Command::Rollback(Level::Total, live)),
         3 => (tenant(), prop::option::of(list()))
             .prop_map(|(id, list)| Command::Tenant { id, list }),
-        1 => Just(Command::Reverse { rule: "errors".to_owned() }),
+        1 => live().prop_map(|live| Command::Reverse { rule: "errors".to_owned(), live }),
     ]
 }
 
@@ -189,7 +193,7 @@ proptest! {
                 live.apply(&entry);
             }
         }
-        if let Command::Rollback(_) | Command::Reverse { .. } | Command::Hold = last
+        if let Command::Rollback(..) | Command::Reverse { .. } | Command::Hold = last
             && let Ok(entry) = live.decide(&order(last), Wall(0))
         {
             prop_assert!(!entry.is_raise(), "{:?}", entry);
@@ -210,7 +214,10 @@ fn the_split_says_what_the_state_says() {
             .map(|(id, list)| (id.to_owned(), list))
             .into(),
     });
-    let back = order(Command::Rollback(Level::Tenant("omni".to_owned())));
+    let back = order(Command::Rollback(
+        Level::Tenant("omni".to_owned()),
+        Live::Drain,
+    ));
     rollout.apply(&rollout.decide(&back, Wall(1)).unwrap());
     let split = rollout.split(&scheme);
     assert!(split.enabled && !split.latched);
@@ -228,7 +235,7 @@ fn a_gap_in_the_sequence_is_an_order_that_was_not_carried_out() {
     // Its record failed after the next order was decided on top of it.
     let mut ahead = rollout.clone();
     ahead.apply(&lost);
-    let back = order(Command::Rollback(Level::Total));
+    let back = order(Command::Rollback(Level::Total, Live::Drain));
     let back = ahead.decide(&back, Wall(2)).unwrap();
     rollout.apply(&back);
     assert_eq!((rollout.sequence(), rollout.generation()), (2, 2));

@@ -70,7 +70,7 @@ impl Rollout {
         let first = self.seen.as_ref() != Some(&seen) || lowering.changes();
         if first {
             let mut entry = lowering.into_entry(Action::File, "file", "", at);
-            entry.notes.clone_from(&outcome.refused);
+            entry.notes.extend(outcome.refused.iter().cloned());
             entry.seen = Some(seen);
             outcome.entries.push(entry);
         }
@@ -223,6 +223,7 @@ mod tests {
     use super::*;
     use crate::rollout::properties::{order, percent, rollout_with};
     use crate::rollout::{Command, Level, Phase};
+    use crate::split::Live;
 
     fn file(enabled: bool, percentage: u16, tenants: &[(&str, List)]) -> Wishes {
         Wishes {
@@ -317,7 +318,7 @@ mod tests {
     #[test]
     fn while_latched_the_file_raises_nothing_and_each_wish_is_named() {
         let mut rollout = rollout_with(&file(true, 50, &[("zeta", List::Disabled)]));
-        let total = order(Command::Rollback(Level::Total));
+        let total = order(Command::Rollback(Level::Total, Live::Drain));
         rollout.apply(&rollout.decide(&total, Wall(1)).unwrap());
         let outcome = load(&mut rollout, &file(true, 60, &[("acme", List::Enabled)]));
         assert_eq!(outcome.refused.len(), 3, "{:?}", outcome.refused);
@@ -337,7 +338,10 @@ mod tests {
     #[test]
     fn a_tenant_rolled_back_stays_so_until_it_is_cleared() {
         let mut rollout = rollout_with(&file(true, 50, &[("acme", List::Enabled)]));
-        let back = order(Command::Rollback(Level::Tenant("acme".to_owned())));
+        let back = order(Command::Rollback(
+            Level::Tenant("acme".to_owned()),
+            Live::Drain,
+        ));
         rollout.apply(&rollout.decide(&back, Wall(1)).unwrap());
         for wishes in [
             file(true, 50, &[]),
@@ -382,7 +386,7 @@ mod tests {
     #[test]
     fn a_split_switched_off_during_a_latch_does_not_come_back_with_resume() {
         let mut rollout = rollout_with(&file(true, 50, &[("acme", List::Enabled)]));
-        let total = order(Command::Rollback(Level::Total));
+        let total = order(Command::Rollback(Level::Total, Live::Drain));
         rollout.apply(&rollout.decide(&total, Wall(1)).unwrap());
         load(&mut rollout, &file(false, 50, &[("acme", List::Enabled)]));
         let resume = order(Command::Resume { percentage: None });

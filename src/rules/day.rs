@@ -7,7 +7,7 @@ use super::{Action, Early, Finding, Measure, Rule, Verdict};
 use crate::measure::scorecard::Mature;
 use crate::measure::{Answered, CallEnd, Cause, Ended, Kind, Observation, Outcome, Placed, Voice};
 use crate::model::{Backend, PerBackend, TenantKey, Tick};
-use crate::split::{Because, Placement};
+use crate::split::{Because, Live, Placement};
 
 pub(super) const START: Tick = Tick::from_secs(3600);
 
@@ -24,6 +24,7 @@ pub(super) fn row(measure: Measure, threshold: f64, minutes: u64, action: Action
         threshold,
         over: mins(minutes),
         action,
+        live: Live::Drain,
         hold_for: Duration::ZERO,
         calls_min: measure.calls_min(),
         failed_min: Rule::default_failed_min(measure, action),

@@ -449,6 +449,7 @@ impl Conductor {
                 Effect::Unlatch => self.write(Job::Unlatch),
                 Effect::Record(entry) => {
                     record = Some(entry.stamp.sequence);
+                    self.parts.metrics.recording(&entry.action);
                     say_entry(&entry);
                     self.write(Job::Record(entry));
                 }

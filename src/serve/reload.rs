@@ -155,9 +155,21 @@ fn call_explained(view: &View) -> Value {
         "outbound": view.outbound,
         "served": view.served,
         "ended": view.ended.is_some(),
+        "ended_as": view.ended.map(|_| ended_as(view)),
         "began_secs_ago": now.since(view.began).as_secs(),
         "last_seen_secs_ago": now.since(view.seen).as_secs(),
     })
+}
+
+/// How a call ended, as far as the table remembers.
+const fn ended_as(view: &View) -> &'static str {
+    if view.served {
+        "served"
+    } else if view.failed {
+        "not served; a webhook of it had failed"
+    } else {
+        "not known to be served"
+    }
 }
 
 fn tenant_explained(key: &str, routing: &Routing) -> Value {

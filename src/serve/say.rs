@@ -2,17 +2,27 @@
 
 use crate::desk::Reloaded;
 use crate::engine::{Notice, Severity};
-use crate::rollout::{Action, Entry};
+use crate::rollout::{Action, Entry, Step};
 
 /// What the journal is given stands in the log as well: at three in the morning
-/// one reads one of the two. A reversal is said by its own, louder notice.
+/// one reads one of the two. What has a louder notice of its own is said by that.
 pub(super) fn say_entry(entry: &Entry) {
     // Nor is a file that was read and wished for nothing new.
     let idle = entry.actor == "file" && entry.before == entry.after && entry.notes.is_empty();
-    if idle || matches!(entry.action, Action::Reverse { .. }) {
+    let louder = matches!(
+        entry.action,
+        Action::Reverse { .. }
+            | Action::Verification {
+                step: Step::Escalated,
+                ..
+            }
+    );
+    if idle || louder {
         return;
     }
-    let reason = Some(entry.reason.as_str()).filter(|reason| !reason.is_empty());
+    // A verification's words are its reason.
+    let told = !matches!(entry.action, Action::Verification { .. });
+    let reason = Some(entry.reason.as_str()).filter(|reason| told && !reason.is_empty());
     tracing::info!(actor = entry.actor, reason, "{}", entry.said());
 }
 

@@ -31,7 +31,12 @@ fn a_texml_call_walks_through_and_stays_where_it_began() {
     let end = lab.finish(NEAR, call, "caller");
     assert_eq!((end.status(), end.side()), (200, "new"));
     let explained = lab.order(&["explain", "--call", call]).out;
-    assert!(explained.contains("ended"), "{explained}");
+    let words: Vec<_> = explained
+        .lines()
+        .filter(|line| line.starts_with("ended as"))
+        .collect();
+    assert_eq!(words.len(), 1, "{explained}");
+    assert!(words[0].ends_with("not known to be served"), "{explained}");
     lab.until("its end is counted", || {
         lab.metric("switchback_calls_total{backend=\"new\",outcome=\"abandoned\"}") == Some(1.0)
     });

@@ -22,6 +22,7 @@ mod keys;
 mod measures;
 mod numbers;
 mod orders;
+mod proof;
 mod reload;
 mod repeats;
 mod reversal;

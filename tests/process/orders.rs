@@ -50,6 +50,12 @@ fn rollback_tenant_touches_that_tenant_only_and_only_clear_takes_it_back() {
     assert_eq!(lab.begin(NEAR, "/ivr/welcome").side(), "legacy");
     assert_eq!(lab.begin(FAR, "/ivr/welcome").side(), "new");
     assert_eq!(lab.status()["latched"], false);
+    let unsaid = lab.order(&["rollback", "tenant", NEAR, "--reason", "once more"]);
+    assert!(
+        !unsaid.out.contains("directory"),
+        "there is none: {}",
+        unsaid.out
+    );
     let refused = lab.cli(&["tenant", "enable", NEAR, "--reason", "impatience"]);
     assert_eq!(refused.code, 1);
     assert!(refused.err.contains("tenant clear"), "{}", refused.err);

@@ -4,6 +4,7 @@ use super::*;
 use crate::breaker::State;
 use crate::engine::{Condition, GuardStatus, HealthStatus};
 use crate::health;
+use crate::rollout::{Step, Taken};
 
 #[tokio::test]
 async fn the_names_in_the_status_are_a_contract() {
@@ -41,10 +42,19 @@ async fn the_names_in_the_status_are_a_contract() {
         }],
         verification: Some(Verification {
             reason: "r".to_owned(),
-            at: Wall(1_000),
+            since: Wall(1_000),
+            live: Live::Move,
             new_calls_on_new: 0,
             live_on_new: 3,
+            live_on_new_at_start: 5,
             measures_normal: false,
+            steps: vec![Taken {
+                step: Step::NoNewCalls,
+                at: Wall(11_000),
+                count: 0,
+            }],
+            escalated: false,
+            done: false,
         }),
         backends: PerBackend {
             legacy: BackendStatus::default(),
@@ -129,8 +139,10 @@ async fn the_names_in_the_status_are_a_contract() {
             "because": "7 of 31 calls failed",
         }],
         "verification": {
-            "reason": "r", "at": "1970-01-01T00:00:01Z", "new_calls_on_new": 0,
-            "live_on_new": 3, "measures_normal": false,
+            "reason": "r", "since": "1970-01-01T00:00:01Z", "live": "move",
+            "new_calls_on_new": 0, "live_on_new": 3, "live_on_new_at_start": 5,
+            "measures_normal": false, "escalated": false, "done": false,
+            "steps": [{ "step": "no-new-calls", "at": "1970-01-01T00:00:11Z" }],
         },
         "tenants": { "enabled": ["a"], "disabled": ["b"] },
         "habits": [], "notes": [], "config_hash": "", "day_since": "1970-01-01T00:00:02Z",

@@ -3,12 +3,13 @@
 //! Colours stand in the text; whoever prints it takes them out where no terminal
 //! looks on or `NO_COLOR` is set.
 
+mod proof;
 mod sides;
 
 use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use crate::admin::shapes::{Rule, Status, Tenants, Verification};
+use crate::admin::shapes::{Rule, Status, Tenants};
 use crate::rules::words;
 use crate::terminal::wrapped;
 
@@ -77,7 +78,7 @@ fn drawn(status: &Status, columns: usize, reasons: Reasons) -> Vec<String> {
     let mut lines = Vec::new();
     head(status, &mut lines);
     if let Some(seen) = &status.verification {
-        verification(seen, &mut lines);
+        proof::verification(seen, &mut lines);
     }
     tenants(&status.tenants, &mut lines);
     for note in &status.notes {
@@ -161,27 +162,6 @@ fn moment(status: &Status) -> Option<String> {
         Some(ago) => format!("{since:.0} ({} ago)", span(ago)),
         None => format!("{since:.0}"),
     })
-}
-
-fn verification(seen: &Verification, lines: &mut Vec<String>) {
-    let colour = if seen.new_calls_on_new > 0 {
-        RED
-    } else if seen.live_on_new > 0 || !seen.measures_normal {
-        YELLOW
-    } else {
-        GREEN
-    };
-    let text = format!(
-        "{} new calls on new (must stay 0), {} live calls left on new, {}",
-        seen.new_calls_on_new,
-        seen.live_on_new,
-        if seen.measures_normal {
-            "no reversing row trips"
-        } else {
-            "a reversing row still trips"
-        }
-    );
-    lines.extend(beside("since then", &text, colour));
 }
 
 fn tenants(tenants: &Tenants, lines: &mut Vec<String>) {

@@ -10,7 +10,7 @@ use crate::measure::scorecard::Mature;
 use crate::model::{PerBackend, Percentage};
 use crate::rollout::{Command, Level, List, Wishes};
 use crate::rules::{Action, Measure, Rule};
-use crate::split::{By, Hash, Scheme};
+use crate::split::{By, Hash, Live, Scheme};
 
 pub(super) fn settings(random: &mut Random) -> Settings {
     let by = random.of(&[By::Tenant, By::Call, By::Caller]);
@@ -31,6 +31,8 @@ pub(super) fn settings(random: &mut Random) -> Settings {
         breakers: PerBackend::from_fn(|_| Some(breaker::Settings::default())),
         health: PerBackend::default(),
         file_on_empty: random.permille(500),
+        entries: true,
+        directory: None,
         config_hash: "0123456789ab".to_owned(),
     }
 }
@@ -52,6 +54,7 @@ pub(super) fn rules(random: &mut Random) -> Vec<Rule> {
         ("critical", CriticalErrors, 0.0, Action::Reverse),
     ];
     let early = random.permille(700);
+    let live = random.of(&Live::ALL);
     let row = |(name, measure, threshold, action): (&str, Measure, f64, Action)| Rule {
         name: name.to_owned(),
         measure,
@@ -59,6 +62,7 @@ pub(super) fn rules(random: &mut Random) -> Vec<Rule> {
         threshold,
         over: Duration::from_secs(60),
         action,
+        live,
         hold_for: Duration::ZERO,
         calls_min: match measure {
             CriticalErrors => 0,
@@ -77,15 +81,16 @@ pub(super) fn rules(random: &mut Random) -> Vec<Rule> {
 pub(super) fn command(random: &mut Random) -> Command {
     let share = |random: &mut Random| -> Percentage { percent(random.of(&SHARES)) };
     let tenant = random.of(&TENANTS).to_owned();
+    let live = random.of(&Live::ALL);
     match random.below(14) {
         0..=3 => Command::Percentage(share(random)),
         4 => Command::Hold,
         5..=8 => Command::Resume {
             percentage: random.permille(600).then(|| share(random)),
         },
-        9 => Command::Rollback(Level::Tenant(tenant)),
-        10 => Command::Rollback(Level::Partial(share(random))),
-        11 => Command::Rollback(Level::Total),
+        9 => Command::Rollback(Level::Tenant(tenant), live),
+        10 => Command::Rollback(Level::Partial(share(random)), live),
+        11 => Command::Rollback(Level::Total, live),
         _ => Command::Tenant {
             id: tenant,
             list: random.of(&[None, Some(List::Enabled), Some(List::Disabled)]),

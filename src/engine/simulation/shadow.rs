@@ -9,7 +9,7 @@ use super::disk::Disk;
 use crate::breaker;
 use crate::measure::{Answered, CallEnd, Observation, Outcome, ReportKind, Voice};
 use crate::model::{Backend, CallKey, TenantKey, Tick};
-use crate::rollout::{Command, Entry, List, Phase, Rollout, Wishes};
+use crate::rollout::{Action, Command, Entry, List, Phase, Rollout, Step, Wishes};
 use crate::rules::Rule;
 use crate::split::{Placement, Split, Subject, Tenant};
 
@@ -104,6 +104,25 @@ impl Shadow {
         if entry.is_raise() {
             self.raise = Some(entry.stamp.sequence);
             self.file_sent = self.file.clone();
+        }
+    }
+
+    /// A step of the verification moves nothing, and is told of a latch that stands.
+    pub(super) fn step_taken(&self, entry: &Entry, engine: &Engine) {
+        assert!(
+            entry.after.latched && entry.before == entry.after,
+            "{entry:?}"
+        );
+        assert!(!entry.is_raise() && engine.pending.is_none(), "{entry:?}");
+        if let Action::Verification { step, count } = entry.action {
+            assert_ne!(step, Step::Escalated, "no new call reaches new here");
+            let (live, rollout) = (engine.active.new, &engine.rollout);
+            assert!(step != Step::Started || count == live);
+            assert!(step != Step::Drained || live == 0);
+            let proven = Step::PROOF
+                .into_iter()
+                .all(|step| rollout.proof().has(step));
+            assert!(step != Step::Verified || proven);
         }
     }
 
@@ -324,6 +343,8 @@ pub(super) fn raises(before: &Split, split: &Split) -> bool {
 fn allows(command: &Command, before: &Split, split: &Split) -> bool {
     let mut asked = before.clone();
     asked.generation = split.generation;
+    // Toward new nothing is moved but by a new order to do so.
+    asked.moves_live = false;
     match command {
         Command::Percentage(to) => {
             asked.percentage = *to;
@@ -354,7 +375,7 @@ fn allows(command: &Command, before: &Split, split: &Split) -> bool {
                 None => false,
             };
         }
-        Command::Hold | Command::Rollback(_) | Command::Reverse { .. } => return false,
+        Command::Hold | Command::Rollback(..) | Command::Reverse { .. } => return false,
     }
     asked == *split
 }

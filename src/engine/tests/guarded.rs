@@ -157,6 +157,18 @@ fn calls_that_the_breaker_keeps_away_count_so_that_the_table_sees_the_outage() {
 }
 
 #[test]
+fn whoever_gives_new_more_calls_finds_its_breaker_closed() {
+    let mut bench = guarded(vec![]);
+    answers(&mut bench, Backend::New, 5, GONE);
+    assert_eq!(breakers(&bench).new, State::Open);
+    let effects = bench.give(Command::Set(percent(60.0)));
+    assert_eq!(breakers(&bench).new, State::Open, "not before it is on disk");
+    let effects = bench.recorded(entry_of(&effects));
+    assert_eq!(names(&effects)[..2], ["breakers", "publish"]);
+    assert_eq!(breakers(&bench).new, State::Closed);
+}
+
+#[test]
 fn a_new_that_is_late_five_times_in_a_row_opens_its_breaker() {
     let late = |times: u32| {
         let mut bench = guarded(vec![]);
@@ -336,7 +348,10 @@ fn harm_that_was_reported_reverses_though_legacy_is_down() {
 fn an_operator_may_go_back_to_a_legacy_that_is_down() {
     let mut bench = guarded(vec![]);
     checks(&mut bench, Backend::Legacy, 3, Answer::Status(500));
-    let effects = bench.give(Command::Rollback(crate::rollout::Level::Total));
+    let effects = bench.give(Command::Rollback(
+        crate::rollout::Level::Total,
+        crate::split::Live::Drain,
+    ));
     assert!(names(&effects).contains(&"latch"));
 }
 

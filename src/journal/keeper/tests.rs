@@ -12,6 +12,7 @@ use super::super::read::{Found, scan};
 use super::*;
 use crate::model::{Percentage, Wall};
 use crate::rollout::{Command, Level, Order, Rollout};
+use crate::split::Live;
 
 /// A disk in memory with faults to switch on.
 #[derive(Debug, Default)]
@@ -251,7 +252,7 @@ fn the_latch_is_written_though_the_journal_cannot_be() {
         bench.carry_out(Job::Latch { reason }),
         [JournalEvent::Latched]
     );
-    let total = bench.entry(Command::Rollback(Level::Total));
+    let total = bench.entry(Command::Rollback(Level::Total, Live::Drain));
     bench.carry_out(total);
     assert_eq!(bench.latch_says().as_deref(), Some("errors"));
     assert!(!bench.work.is_durable(), "the line is missing");
@@ -283,7 +284,7 @@ fn the_latch_is_cleared_only_after_a_resume_is_on_the_disk() {
         Job::Latch {
             reason: "errors".to_owned(),
         },
-        bench.entry(Command::Rollback(Level::Total)),
+        bench.entry(Command::Rollback(Level::Total, Live::Drain)),
     ];
     for job in jobs {
         bench.carry_out(job);
@@ -318,7 +319,7 @@ fn an_unlatch_that_fails_leaves_the_latch_set() {
         Job::Latch {
             reason: "errors".to_owned(),
         },
-        bench.entry(Command::Rollback(Level::Total)),
+        bench.entry(Command::Rollback(Level::Total, Live::Drain)),
         bench.entry(Command::Resume { percentage: None }),
     ];
     for job in jobs {

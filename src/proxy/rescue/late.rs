@@ -14,13 +14,14 @@ use super::{Came, Case};
 use crate::calls::Call;
 use crate::clock;
 use crate::gate::RescuePermit;
-use crate::measure::Observation;
+use crate::measure::{Cause, Observation};
 use crate::model::{Protocol, Tick};
 use crate::protocol::Asks;
 use crate::proxy::Routing;
 use crate::proxy::account::Account;
 use crate::proxy::deliver::{discard, weigh};
 use crate::proxy::forward::Delivery;
+use crate::proxy::settings::Upstream;
 use crate::proxy::upstream::Failure;
 use crate::proxy::verdict::Verdict;
 use crate::proxy::worker::Worker;
@@ -67,18 +68,15 @@ impl Late {
         }
     }
 
-    /// What came, weighed. None: nothing did, and the account is settled.
-    pub(super) fn came(mut self, received: Result<Delivery, Failure>) -> Option<Came> {
+    /// What came, weighed; nothing of it is told yet.
+    pub(super) fn end(self, received: Result<Delivery, Failure>) -> End {
         match received {
-            Ok(delivery) => Some(Came {
+            Ok(delivery) => End::Came(Box::new(Came {
                 sentence: weigh(&delivery, &self.verdict()),
                 delivery,
                 account: self.account,
-            }),
-            Err(failure) => {
-                self.account.fail(failure.cause);
-                None
-            }
+            })),
+            Err(failure) => End::Failed(self.account, failure.cause),
         }
     }
 
@@ -89,25 +87,11 @@ impl Late {
             // Given back when new has said what it had to say.
             let _place = place;
             let mut late = self;
-            late.account.leave(former);
             let until = clock::instant(late.until);
             let received = tokio::time::timeout_at(until, &mut late.receiving).await;
             let (worker, routing) = (late.worker.clone(), late.routing.clone());
-            let came = late.came(received.unwrap_or_else(|_| Err(Failure::timeout())));
-            let failed = !came.as_ref().is_some_and(|came| came.sentence.is_served());
-            if let Some(mut came) = came {
-                let upstream = &routing.settings.backends[came.delivery.backend];
-                discard(
-                    &worker,
-                    upstream,
-                    came.delivery,
-                    &came.sentence,
-                    &mut came.account,
-                );
-            }
-            if failed {
-                tell_lost(&worker, former);
-            }
+            let end = late.end(received.unwrap_or_else(|_| Err(Failure::timeout())));
+            end.tell(&worker, &routing.settings.backends.new, former);
         };
         // Nobody waits for the task; it ends by itself at `until`.
         drop(tokio::task::spawn_local(task));
@@ -123,6 +107,45 @@ impl Late {
             method: &self.method,
             addresses: None,
             seen: &self.worker.seen,
+        }
+    }
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// An answer came after all.
+    Came(Box<Came>),
+    /// None came.
+    Failed(Account, Cause),
+}
+
+impl End {
+    /// Tells it, and if it is a failure, that new has lost the call. Only after the
+    /// rescue itself was told: a breaker has heard then that new was late, and does not
+    /// take this for another failure.
+    pub(super) fn tell(self, worker: &Worker, new: &Upstream, former: Option<Call>) {
+        let failed = match self {
+            Self::Came(mut came) => {
+                came.account.leave(former);
+                let failed = !came.sentence.is_served();
+                discard(
+                    worker,
+                    new,
+                    came.delivery,
+                    &came.sentence,
+                    &mut came.account,
+                );
+                failed
+            }
+            Self::Failed(mut account, cause) => {
+                account.leave(former);
+                account.fail(cause);
+                true
+            }
+        };
+        if failed {
+            tell_lost(worker, former);
         }
     }
 }

@@ -24,7 +24,7 @@ pub(super) async fn ask_the_other(case: &Case<'_>, seat: Seat, first: First) -> 
     if let First::Came(came) = &first
         && !is_lacking(came.delivery.answer.head.status)
     {
-        return case.nobody(asked, why(&first), first);
+        return case.nobody(asked, why(&first), false, first);
     }
     let placement = Placement {
         backend: match asked {
@@ -52,7 +52,7 @@ pub(super) async fn ask_the_other(case: &Case<'_>, seat: Seat, first: First) -> 
             };
             if !second.delivery.answer.head.status.is_success() {
                 case.discard(second);
-                return case.nobody(asked, why(&first), first);
+                return case.nobody(asked, why(&first), false, first);
             }
             if let First::Came(came) = first {
                 case.discard(came);
@@ -64,7 +64,7 @@ pub(super) async fn ask_the_other(case: &Case<'_>, seat: Seat, first: First) -> 
                 .and_then(Result::err)
                 .unwrap_or_else(Failure::timeout);
             account.fail(failure.cause);
-            case.nobody(asked, why(&first), first)
+            case.nobody(asked, why(&first), false, first)
         }
     }
 }

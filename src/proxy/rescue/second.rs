@@ -5,7 +5,7 @@ use std::pin::pin;
 use futures_util::future::{Either, select};
 use http::Response;
 
-use super::late::{Late, tell_lost};
+use super::late::{End, Late, tell_lost};
 use super::{Came, Case, First, why};
 use crate::calls::rescue::Remedy;
 use crate::clock;
@@ -25,8 +25,8 @@ enum Rest {
     Nothing,
     /// Nobody knows yet.
     Waits(Late),
-    /// It has answered meanwhile.
-    Came(Came),
+    /// It has answered meanwhile, or failed.
+    Ended(End),
 }
 
 /// Does what can be done for a webhook that new failed, or is late with.
@@ -49,9 +49,9 @@ pub(super) async fn ask_legacy(
     if remedy == Remedy::Entry
         && let Some(said) = case.entry(seat)
     {
+        case.note(Backend::New, why, RescueResult::Moved);
         take_over(case, seat, rest, place);
         case.errand.conn.answered.set(clock::tick());
-        case.note(Backend::New, why, RescueResult::Moved);
         return said;
     }
     match place {
@@ -87,7 +87,7 @@ async fn same(
             Rest::Waits(mut late) => match select(asked, &mut late.receiving).await {
                 Either::Left((asked, _)) => (asked, Rest::Waits(late)),
                 Either::Right((received, asked)) => {
-                    let rest = late.came(received).map_or(Rest::Nothing, Rest::Came);
+                    let rest = Rest::Ended(late.end(received));
                     (asked.await, rest)
                 }
             },
@@ -105,8 +105,8 @@ async fn same(
             if !came.will_do() {
                 return no_legacy_but(case, why, rest, First::Came(came)).await;
             }
-            take_over(case, seat, rest, Some(place));
             case.note(Backend::New, why, RescueResult::Served);
+            take_over(case, seat, rest, Some(place));
             case.pass_on(came)
         }
         Err(failure) => {
@@ -123,14 +123,7 @@ fn take_over(case: &Case<'_>, seat: Seat, rest: Rest, place: Option<RescuePermit
     match rest {
         Rest::Nothing => tell_lost(worker, former),
         Rest::Waits(late) => late.see_out(former, place),
-        Rest::Came(mut came) => {
-            came.account.leave(former);
-            let failed = !came.sentence.is_served();
-            case.discard(came);
-            if failed {
-                tell_lost(worker, former);
-            }
-        }
+        Rest::Ended(end) => end.tell(worker, &case.errand.settings.backends.new, former),
     }
 }
 
@@ -141,31 +134,29 @@ async fn no_legacy(case: &Case<'_>, why: Why, rest: Rest, failure: Failure) -> R
 /// Legacy could not answer either; `second` is what it had to say. New, if it was only
 /// late, may still.
 async fn no_legacy_but(case: &Case<'_>, why: Why, rest: Rest, second: First) -> Response<Reply> {
-    let came = match rest {
+    let errand = case.errand;
+    let end = match rest {
         Rest::Nothing => None,
-        Rest::Came(came) => Some(came),
+        Rest::Ended(end) => Some(end),
         Rest::Waits(mut late) => {
-            let waited = case
-                .errand
-                .conn
-                .within(case.deadline, &mut late.receiving)
-                .await;
-            late.came(waited.unwrap_or_else(|| Err(Failure::timeout())))
+            let waited = errand.conn.within(case.deadline, &mut late.receiving).await;
+            Some(late.end(waited.unwrap_or_else(|| Err(Failure::timeout()))))
         }
     };
-    match came {
-        Some(came) if came.will_do() => {
+    match end {
+        Some(End::Came(came)) if came.will_do() => {
             if let First::Came(second) = second {
                 case.discard(second);
             }
             case.note(Backend::New, why, RescueResult::Late);
-            case.pass_on(came)
+            case.pass_on(*came)
         }
-        came => {
-            if let Some(came) = came {
-                case.discard(came);
+        end => {
+            let said = case.nobody(Backend::New, why, true, second);
+            if let Some(end) = end {
+                end.tell(errand.worker, &errand.settings.backends.new, None);
             }
-            case.nobody(Backend::New, why, second)
+            said
         }
     }
 }

@@ -34,17 +34,20 @@ fn resume(whole: Option<u16>) -> Command {
 
 fn reverse() -> Command {
     let rule = "errors".to_owned();
-    Command::Reverse { rule }
+    Command::Reverse {
+        rule,
+        live: Live::Drain,
+    }
 }
 
-const TOTAL: Command = Command::Rollback(Level::Total);
+const TOTAL: Command = Command::Rollback(Level::Total, Live::Drain);
 
 fn partial(whole: u16) -> Command {
-    Command::Rollback(Level::Partial(percent(whole)))
+    Command::Rollback(Level::Partial(percent(whole)), Live::Drain)
 }
 
 fn back(id: &str) -> Command {
-    Command::Rollback(Level::Tenant(id.to_owned()))
+    Command::Rollback(Level::Tenant(id.to_owned()), Live::Drain)
 }
 
 #[test]
@@ -322,4 +325,100 @@ fn a_latch_is_as_old_as_what_set_it_and_a_found_one_of_unknown_age() {
     assert_eq!(since(&found), None);
     let damaged = found.after_damage("journal.jsonl.damaged-x", "line 5", 0, Wall(9));
     assert_eq!(since(&Rollout::fold([&damaged])), None);
+}
+
+fn moving(level: Level) -> Command {
+    Command::Rollback(level, Live::Move)
+}
+
+#[test]
+fn the_later_order_decides_what_live_calls_do() {
+    let acme = || Level::Tenant("acme".to_owned());
+    let ten = || Level::Partial(percent(10));
+    let half = || set(50);
+    for (commands, live) in [
+        (vec![half(), TOTAL], Live::Drain),
+        (vec![half(), moving(Level::Total)], Live::Move),
+        (vec![half(), moving(ten())], Live::Move),
+        (vec![half(), moving(acme())], Live::Move),
+        // Asked again, of a rollout that is latched already.
+        (vec![half(), reverse(), moving(Level::Total)], Live::Move),
+        (vec![half(), TOTAL, moving(acme())], Live::Move),
+        (vec![half(), moving(Level::Total), TOTAL], Live::Drain),
+        (vec![half(), moving(ten()), back("acme")], Live::Drain),
+        // While latched it moves no call, and says nothing of those that move.
+        (vec![half(), moving(Level::Total), back("acme")], Live::Move),
+        (vec![half(), moving(Level::Total), partial(0)], Live::Move),
+        (
+            vec![
+                half(),
+                moving(Level::Total),
+                tenant("acme", Some(List::Disabled)),
+            ],
+            Live::Move,
+        ),
+        (vec![half(), moving(Level::Total), set(0)], Live::Move),
+        // What is no rollback, and moves calls, does not move live ones.
+        (vec![half(), moving(ten()), set(5)], Live::Drain),
+        (vec![half(), moving(ten()), set(20)], Live::Drain),
+        (
+            vec![half(), moving(ten()), tenant("acme", Some(List::Disabled))],
+            Live::Drain,
+        ),
+        (vec![half(), moving(ten()), Command::Hold], Live::Move),
+        (
+            vec![half(), moving(ten()), Command::Hold, resume(None)],
+            Live::Drain,
+        ),
+        (
+            vec![half(), moving(Level::Total), resume(None)],
+            Live::Drain,
+        ),
+        (
+            vec![half(), moving(Level::Total), resume(Some(50))],
+            Live::Drain,
+        ),
+    ] {
+        let rollout = after(&commands);
+        assert_eq!(rollout.live(), live, "{commands:?}");
+    }
+}
+
+#[test]
+fn moving_live_calls_is_no_raise_and_its_change_has_a_generation_of_its_own() {
+    let rollout = after(&[set(50), TOTAL]);
+    let moves = decide(&rollout, &moving(Level::Total)).unwrap();
+    assert!(!moves.is_raise());
+    assert_eq!(moves.generation, rollout.generation() + 1);
+    assert!(!moves.before.moves_live && moves.after.moves_live);
+    assert!(
+        moves.said().contains("sent to legacy's entry"),
+        "{}",
+        moves.said()
+    );
+    let mut rollout = rollout;
+    rollout.apply(&moves);
+    let again = decide(&rollout, &moving(Level::Total)).unwrap();
+    assert_eq!(
+        again.generation,
+        rollout.generation(),
+        "nothing changes by it"
+    );
+    let stays = decide(&rollout, &TOTAL).unwrap();
+    assert!(
+        !stays.is_raise(),
+        "a call that stays on new is no new call there"
+    );
+    assert!(
+        stays.said().contains("are not moved any more"),
+        "{}",
+        stays.said()
+    );
+}
+
+#[test]
+fn a_latch_that_is_only_found_moves_nothing() {
+    let rollout = after(&[set(50), moving(Level::Partial(percent(10)))]);
+    let found = rollout.latched_at_start("rolled-back: x", Wall(9)).unwrap();
+    assert!(found.after.latched && !found.after.moves_live);
 }

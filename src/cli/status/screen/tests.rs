@@ -1,7 +1,7 @@
 use anstream::adapter::strip_str;
 
 use super::*;
-use crate::admin::shapes::{Backend, Backends, Breaker, Health};
+use crate::admin::shapes::{Backend, Backends, Breaker, Health, Verification};
 
 fn plain(status: &Status) -> String {
     on(status, Room::default())
@@ -230,12 +230,13 @@ because      rule errors-10-5m: 7 of 31 calls failed (22.6 %), the table allows
 percentage   12.5 % asked for, 0 % in force
 disk         not everything that was decided is on disk; raises are refused
 routing      generation 7, configuration 3fa9c1d2e0b4, running for 3 h 12 min
-since then   0 new calls on new (must stay 0), 3 live calls left on new, a
-             reversing row still trips
+since then   [ ] no new call has reached new so far
+             [ ] 3 of 3 live calls left on new; they finish there
+             [ ] a reversing row is still over its threshold
 ";
     let head: String = shown
         .lines()
-        .take(9)
+        .take(10)
         .map(|line| format!("{}\n", line.trim_end()))
         .collect();
     assert_eq!(head, expected, "\n{shown}");
