@@ -59,7 +59,11 @@ fn a_person_who_says_that_all_is_well_closes_it_unless_the_health_check_knows_be
     let mut line = Line::opened();
     line.breaker.begin_anew(line.now);
     assert_eq!(line.wait(secs(0)), State::Closed);
-    assert_eq!(line.hear(4, Heard::Bad), State::Closed, "what was before is forgotten");
+    assert_eq!(
+        line.hear(4, Heard::Bad),
+        State::Closed,
+        "what was before is forgotten"
+    );
     assert_eq!(line.breaker.opens(), 1, "but not that it opened");
     line.breaker.set_down(true);
     line.wait(secs(1));

@@ -47,7 +47,7 @@ fn a_backend_that_its_check_finds_down_is_said_to_be_and_a_reload_asks_another_w
 
 #[test]
 fn five_calls_that_fail_in_a_row_open_the_breaker() {
-    let lab = Lab::started(|_| {});
+    let lab = Lab::started(|file| file.own = "breaker = {}");
     lab.begin_many(5, NEAR, "/ivr/welcome?new=500");
     lab.until("the breaker is open", || {
         new(&lab)["breaker"]["because"] == "5 failures in a row"

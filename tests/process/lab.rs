@@ -141,6 +141,11 @@ impl Lab {
         } = &self.file;
         let (dir, legacy) = (self.state(), self.legacy.address);
         let new = new.unwrap_or(self.new.address);
+        // Rows are tested to the call; a breaker would keep some away.
+        let breaker = match own.contains("breaker") || own.contains("health") {
+            true => "",
+            false => "breaker = \"off\"",
+        };
         // What is tested here is who answers and who is blamed. That nobody hears of it
         // is tested in `tests/faults`.
         let rescue = match route.contains("rescue") {
@@ -151,7 +156,7 @@ impl Lab {
             "[listen]\nwebhooks = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n{listen}\n\
              [state]\ndir = {dir:?}\non_empty = \"{on_empty}\"\n\
              [backend.legacy]\nurl = \"http://{legacy}\"\n\
-             [backend.new]\nurl = \"http://{new}\"\n{own}\n\
+             [backend.new]\nurl = \"http://{new}\"\n{breaker}\n{own}\n\
              [[route]]\npath = \"/ivr\"\nprotocol = \"{protocol}\"\ntenant = [\"to\"]\n{route}\n{rescue}\n\
              [split]\n{scheme}\npercentage = {percentage}\n{split}\n{sections}\n{rules}\n"
         )

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::super::bench::{Bench, names, settings};
+use super::super::bench::{Bench, entries, names, percent, settings};
 use super::super::{Condition, Effect, Event, Severity};
 use super::{errors_10, fail, rule, status};
 use crate::breaker::{self, State};
@@ -161,9 +161,13 @@ fn whoever_gives_new_more_calls_finds_its_breaker_closed() {
     let mut bench = guarded(vec![]);
     answers(&mut bench, Backend::New, 5, GONE);
     assert_eq!(breakers(&bench).new, State::Open);
-    let effects = bench.give(Command::Set(percent(60.0)));
-    assert_eq!(breakers(&bench).new, State::Open, "not before it is on disk");
-    let effects = bench.recorded(entry_of(&effects));
+    let effects = bench.give(Command::Percentage(percent(60)));
+    assert_eq!(
+        breakers(&bench).new,
+        State::Open,
+        "not before it is on disk"
+    );
+    let effects = bench.recorded(&entries(&effects)[0].clone());
     assert_eq!(names(&effects)[..2], ["breakers", "publish"]);
     assert_eq!(breakers(&bench).new, State::Closed);
 }
