@@ -112,9 +112,39 @@ pub struct Metrics {
     signatures_forgotten: Counter,
     pins_loaded: Counter,
     pins_unsaved: Counter,
+    mishaps: MishapSeries,
     reload_ok: Gauge,
     /// What scrapers are shown until the engine looks again.
     page: Mutex<Option<Bytes>>,
+}
+
+/// What went wrong since the process began that is no backend's and no caller's fault.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mishaps {
+    /// Providers' connections that could not be taken.
+    pub accept_errors: u64,
+    /// Those closed as they came: their source had enough.
+    pub connections_refused: u64,
+    /// Connections to backends for which no local port was left.
+    pub ports: u64,
+    /// Those for which no descriptor was left.
+    pub descriptors: u64,
+    /// Requests that made us panic.
+    pub panics: u64,
+    /// Workers that ended by themselves and were replaced.
+    pub workers_replaced: u64,
+    /// Lines that are not in the access log.
+    pub access_log_dropped: u64,
+}
+
+struct MishapSeries {
+    accept_errors: Counter,
+    connections_refused: Counter,
+    ports: Counter,
+    descriptors: Counter,
+    panics: Counter,
+    workers_replaced: Counter,
+    access_log_dropped: Counter,
 }
 
 struct RouteSeries {
@@ -211,6 +241,7 @@ impl Metrics {
             signatures_forgotten: make.counter(&SIGNATURES_FORGOTTEN, &[]),
             pins_loaded: make.counter(&PINS_LOADED, &[]),
             pins_unsaved: make.counter(&PINS_UNSAVED, &[]),
+            mishaps: make.mishaps(),
             reload_ok: make.gauge(&RELOAD_OK, &[]),
             page: Mutex::default(),
             recorder,
@@ -441,6 +472,20 @@ impl Metrics {
     /// Shows the pins that could not be saved since the process began.
     pub fn pins_unsaved(&self, total: u64) {
         self.pins_unsaved.absolute(total);
+    }
+
+    /// Shows what went wrong by our own doing.
+    pub fn mishaps(&self, told: &Mishaps) {
+        let series = &self.mishaps;
+        series.accept_errors.absolute(told.accept_errors);
+        series
+            .connections_refused
+            .absolute(told.connections_refused);
+        series.ports.absolute(told.ports);
+        series.descriptors.absolute(told.descriptors);
+        series.panics.absolute(told.panics);
+        series.workers_replaced.absolute(told.workers_replaced);
+        series.access_log_dropped.absolute(told.access_log_dropped);
     }
 
     /// Says whether the last reading of the configuration file was taken.

@@ -15,7 +15,9 @@
 
 pub mod checks;
 pub mod listener;
+pub mod pulse;
 pub mod settings;
+pub mod sources;
 pub mod worker;
 
 mod account;
@@ -49,7 +51,9 @@ use crate::breaker;
 use crate::document::FlawSet;
 use crate::gate::Gates;
 use crate::model::PerBackend;
+use crate::proxy::pulse::Pulse;
 use crate::proxy::settings::Settings;
+use crate::proxy::sources::Sources;
 use crate::split::Split;
 use crate::split::token::TokenKey;
 use crate::table::Table;
@@ -92,4 +96,11 @@ pub struct Shared {
     pub flips: Arc<watch::Sender<u64>>,
     /// How many workers there are: each takes its part of the connection limit.
     pub workers: usize,
+    /// Who has how many connections open.
+    pub sources: Arc<Sources>,
+    /// That the workers turn, and what goes wrong that is nobody's fault but ours.
+    pub pulse: Arc<Pulse>,
+    /// The public sockets belong to a supervisor that outlives us: what is in their
+    /// queues at the end is for whoever comes next.
+    pub inherited: bool,
 }

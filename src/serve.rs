@@ -7,12 +7,16 @@
 mod access;
 mod answers;
 mod conductor;
+mod crew;
+mod lines;
 mod logging;
 mod outbox;
 mod reader;
 mod reload;
 mod say;
 mod signals;
+mod sockets;
+mod supervisor;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -40,14 +44,20 @@ use crate::table::pins::{self, PinWriter};
 use crate::tally::Tally;
 use crate::trust::Trust;
 use conductor::{Conductor, Mailbox};
+use crew::Crew;
 use outbox::Outbox;
+use proxy::pulse::Pulse;
 use proxy::worker::Drain;
 use reader::Reader;
+use sockets::{Given, Opening, Sockets};
+use supervisor::Supervisor;
 
 /// Runs until a signal ends it.
 pub fn run(config: Config) -> anyhow::Result<()> {
-    logging::start(&config.log)?;
-    start(config, Signals::Obeyed)?.wait()
+    // Before there is a second thread.
+    let given = Given::from_env()?;
+    let _last_lines = logging::start(&config.log)?;
+    launch(config, Signals::Obeyed, given)?.wait()
 }
 
 /// Does the process obey HUP, USR1, TERM and INT? The demo, which lives in
@@ -69,7 +79,7 @@ pub struct Running {
     pub admin: SocketAddr,
     status: Arc<ArcSwap<Status>>,
     stop: watch::Sender<Stop>,
-    engine: JoinHandle<()>,
+    engine: JoinHandle<anyhow::Result<()>>,
 }
 
 /// How far a stop has come.
@@ -103,11 +113,12 @@ impl Running {
     ///
     /// # Errors
     ///
-    /// The engine's thread panicked: nobody judges any more, and whoever supervises
-    /// the process must know that this was no orderly end.
+    /// The engine's thread panicked and nobody judges any more, or workers ended
+    /// faster than they could be replaced: whoever supervises the process must know
+    /// that this was no orderly end.
     pub fn wait(self) -> anyhow::Result<()> {
         let ended = self.engine.join();
-        ended.map_err(|_| anyhow::anyhow!("the engine's thread panicked; please report it"))
+        ended.map_err(|_| anyhow::anyhow!("the engine's thread panicked; please report it"))?
     }
 }
 
@@ -117,7 +128,12 @@ impl Running {
 ///
 /// The state directory is held by another process or cannot be used, a listener
 /// cannot be opened, a thread cannot be started.
-pub fn start(mut config: Config, signals: Signals) -> anyhow::Result<Running> {
+pub fn start(config: Config, signals: Signals) -> anyhow::Result<Running> {
+    launch(config, signals, Given::default())
+}
+
+/// The same, on sockets that were handed over, as far as any were.
+fn launch(mut config: Config, signals: Signals, given: Given) -> anyhow::Result<Running> {
     // The lock comes before any listener: two processes on one state directory
     // must not answer the same provider.
     let opened = journal::open(&config.state.dir, clock::wall()).with_context(|| {
@@ -164,6 +180,7 @@ pub fn start(mut config: Config, signals: Signals) -> anyhow::Result<Running> {
     config.proxy.number_routes(&mut paths);
     engine.name_routes(paths.clone());
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut sockets = Sockets::open(given, &config.listen)?;
     let shared = Shared {
         routing: Arc::new(ArcSwap::from_pointee(Routing {
             split: engine.split().clone(),
@@ -182,29 +199,28 @@ pub fn start(mut config: Config, signals: Signals) -> anyhow::Result<Running> {
         trust: Arc::new(Trust::new()),
         flips: Arc::new(watch::Sender::new(0)),
         workers,
+        sources: Arc::default(),
+        pulse: Arc::new(Pulse::new(workers, now)),
+        inherited: sockets.inherited,
     };
-    let listeners = bind(&config.listen.webhooks, workers)?;
+    // All of them before any worker, so that an address that is taken ends the start.
+    let listeners = (0..workers)
+        .map(|_| sockets.webhooks.iter_mut().map(Opening::open).collect())
+        .collect::<anyhow::Result<Vec<Vec<_>>>>()?;
     let webhooks = listeners
         .first()
         .and_then(|all| all.first())
         .context("no address for webhooks")?
         .local_addr()?;
-    let admin_listener = bind_admin(config.listen.admin)?;
-    let admin = admin_listener.local_addr()?;
-    let metrics_listener = config.listen.metrics.map(bind_admin).transpose()?;
-    let metrics_only = (metrics_listener.as_ref())
+    let admin = sockets.admin.local_addr()?;
+    let metrics_only = (sockets.metrics.as_ref())
         .map(TcpListener::local_addr)
         .transpose()?;
 
     let status = Arc::new(ArcSwap::from_pointee(engine.status(now, wall)));
     let (stop, stopping) = watch::channel(Stop::No);
     let (drain, draining) = watch::channel(Drain::No);
-    let threads = listeners
-        .into_iter()
-        .enumerate()
-        .map(|(index, own)| worker(index, own, shared.clone(), draining.clone()))
-        .chain([checks(workers, shared.clone(), draining.clone())])
-        .collect::<anyhow::Result<Vec<_>>>()?;
+    let crew = crew(listeners, sockets.webhooks, shared.clone(), draining)?;
 
     let (mail, mailbox) = mpsc::channel(1024);
     let journal = opened.keeper.spawn(move |event| {
@@ -233,7 +249,11 @@ pub fn start(mut config: Config, signals: Signals) -> anyhow::Result<Running> {
         signals,
         desk,
         reader,
-        workers: threads,
+        crew,
+        supervisor: match signals {
+            Signals::Obeyed => Supervisor::from_env(),
+            Signals::Ignored => Supervisor::none(),
+        },
         drain,
         stop: stop.clone(),
     });
@@ -251,8 +271,8 @@ pub fn start(mut config: Config, signals: Signals) -> anyhow::Result<Running> {
                 mailbox,
                 first,
                 conductor::Listeners {
-                    admin: admin_listener,
-                    metrics: metrics_listener,
+                    admin: sockets.admin,
+                    metrics: sockets.metrics,
                 },
                 ready,
             )
@@ -341,29 +361,30 @@ fn as_strs(paths: &[String]) -> Vec<&str> {
     paths.iter().map(String::as_str).collect()
 }
 
-/// One listener for each worker and address, sharing the port.
-fn bind(addresses: &[SocketAddr], workers: usize) -> anyhow::Result<Vec<Vec<TcpListener>>> {
-    let mut real = addresses.to_vec();
-    let mut all = Vec::new();
-    for _ in 0..workers {
-        let mut own = Vec::new();
-        for address in &mut real {
-            let listener = proxy::listener::bind(*address)
-                .with_context(|| format!("could not listen for webhooks on {address}"))?;
-            // Port 0 means "any": the other workers share the one that was given.
-            *address = listener.local_addr()?;
-            own.push(listener);
+/// One worker for each set of listeners, and one that asks the backends how they are;
+/// who takes the place of a worker opens its own.
+fn crew(
+    listeners: Vec<Vec<TcpListener>>,
+    mut openings: Vec<Opening>,
+    shared: Shared,
+    drain: watch::Receiver<Drain>,
+) -> anyhow::Result<Crew> {
+    let count = listeners.len();
+    let mut waiting: Vec<_> = listeners.into_iter().map(Some).collect();
+    let hire = move |index: usize| {
+        if index == count {
+            return checks(index, shared.clone(), drain.clone());
         }
-        all.push(own);
-    }
-    Ok(all)
-}
-
-fn bind_admin(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(address)
-        .with_context(|| format!("could not listen on {address} for the API or metrics"))?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
+        let own = match waiting.get_mut(index).and_then(Option::take) {
+            Some(own) => own,
+            None => openings
+                .iter_mut()
+                .map(Opening::open)
+                .collect::<anyhow::Result<_>>()?,
+        };
+        worker(index, own, shared.clone(), drain.clone())
+    };
+    Crew::hire(count + 1, Box::new(hire))
 }
 
 fn worker(

@@ -45,17 +45,20 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let (ending, end) = watch::channel(false);
     tokio::pin!(shutdown);
+    let mut failing = false;
     loop {
         let accepted = tokio::select! {
             () = &mut shutdown => break,
-            accepted = accept(&listener, &places) => accepted,
+            accepted = accept(&listener, &places, failing) => accepted,
         };
+        let failed = accepted.is_none();
         match accepted {
             Some((stream, place)) => {
                 tokio::spawn(converse(stream, place, router.clone(), end.clone()));
             }
             None => tokio::time::sleep(ACCEPT_PAUSE).await,
         }
+        failing = failed;
     }
     drop(listener);
     ending.send_replace(true);
@@ -67,11 +70,16 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
+    failing: bool,
 ) -> Option<(TcpStream, OwnedSemaphorePermit)> {
     let place = Arc::clone(places).acquire_owned().await.ok()?;
     match listener.accept().await {
         Ok((stream, _)) => Some((stream, place)),
         Err(error) => {
+            // Said when it begins, not ten times a second.
+            if failing {
+                return None;
+            }
             tracing::warn!(%error, "The admin listener could not accept a connection.");
             None
         }

@@ -250,6 +250,13 @@ fn edge(old: &Config, new: &Config, into: &mut Vec<String>) {
     );
     compare(
         into,
+        "limits.connections_per_source",
+        &before.connections_per_source,
+        &after.connections_per_source,
+        ToString::to_string,
+    );
+    compare(
+        into,
         "limits.rescues",
         &before.rescues,
         &after.rescues,
@@ -632,6 +639,11 @@ action = "reverse"
                 "[split]",
                 "[limits]\nstreams = 9\n[split]",
                 "`limits.streams`: 5000 → 9",
+            ),
+            (
+                "[split]",
+                "[limits]\nconnections_per_source = 20\n[split]",
+                "`limits.connections_per_source`: 0 → 20",
             ),
             (
                 "[split]",

@@ -211,6 +211,11 @@ fn limits(section: &Section<'_>) -> Limits {
         stream_idle_timeout: time("stream_idle_timeout", Duration::from_secs(1))
             .unwrap_or(given.stream_idle_timeout),
         streams: count("streams", 1_000_000).unwrap_or(given.streams),
+        connections_per_source: section
+            .get("connections_per_source")
+            .and_then(|value| value.integer(0..=1_000_000))
+            .and_then(|count| usize::try_from(count).ok())
+            .unwrap_or(given.connections_per_source),
         rescues: count("rescues", 1_000_000).unwrap_or(given.rescues),
     };
     section.finish(

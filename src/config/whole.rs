@@ -206,9 +206,10 @@ fn the_sample_and_the_preset_are_taken_without_a_warning() {
 /// The sample with what it only shows as a comment: of Vapi's credentials this one,
 /// and of the last resorts this one.
 fn sample_with_everything(credential: &str, last_resort: &str) -> String {
-    const SHOWN: [&str; 21] = [
+    const SHOWN: [&str; 22] = [
         "public_url",
         "token_secret",
+        "connections_per_source",
         "streams",
         "stream_idle_timeout",
         "stream_drain_timeout",

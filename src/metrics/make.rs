@@ -4,7 +4,7 @@ use metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, R
 use metrics_exporter_prometheus::PrometheusRecorder;
 
 use super::names::*;
-use super::{BECAUSE, GateSeries, RouteSeries, RuleSeries, SideSeries, StreamSeries};
+use super::{BECAUSE, GateSeries, MishapSeries, RouteSeries, RuleSeries, SideSeries, StreamSeries};
 use crate::breaker;
 use crate::document::Flaw;
 use crate::health;
@@ -94,6 +94,19 @@ impl Make<'_> {
                 turned_away: [Kind::Voice, Kind::Event]
                     .map(|kind| self.counter(&TURNED_AWAY, &[backend, ("kind", kind.name())])),
             },
+        }
+    }
+
+    pub(super) fn mishaps(&self) -> MishapSeries {
+        let lack = |what| self.counter(&LOCAL_ERRORS, &[("lack", what)]);
+        MishapSeries {
+            accept_errors: self.counter(&ACCEPT_ERRORS, &[]),
+            connections_refused: self.counter(&CONNECTIONS_REFUSED, &[]),
+            ports: lack("port"),
+            descriptors: lack("descriptor"),
+            panics: self.counter(&PANICS, &[]),
+            workers_replaced: self.counter(&WORKERS_REPLACED, &[]),
+            access_log_dropped: self.counter(&ACCESS_LOG_DROPPED, &[]),
         }
     }
 

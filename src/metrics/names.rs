@@ -156,6 +156,30 @@ pub(super) const PINS_UNSAVED: Name = Name(
     "switchback_pins_unsaved_total",
     "Pins that could not be saved; a crash would forget them.",
 );
+pub(super) const ACCEPT_ERRORS: Name = Name(
+    "switchback_accept_errors_total",
+    "Connections of providers that could not be taken: no descriptors, no memory.",
+);
+pub(super) const CONNECTIONS_REFUSED: Name = Name(
+    "switchback_connections_refused_total",
+    "Connections closed as they came, because their source had as many as it may.",
+);
+pub(super) const LOCAL_ERRORS: Name = Name(
+    "switchback_connect_local_errors_total",
+    "Connections to backends that could not be opened by our own doing, by what was lacking.",
+);
+pub(super) const PANICS: Name = Name(
+    "switchback_panics_total",
+    "Requests that made the proxy panic; each ended its own connection. Must stay 0.",
+);
+pub(super) const WORKERS_REPLACED: Name = Name(
+    "switchback_workers_replaced_total",
+    "Workers that ended by themselves and were replaced. Must stay 0.",
+);
+pub(super) const ACCESS_LOG_DROPPED: Name = Name(
+    "switchback_access_log_dropped_total",
+    "Lines that are not in the access log because its disk was full or too slow.",
+);
 pub(super) const RELOAD_OK: Name = Name(
     "switchback_config_last_reload_successful",
     "1 if the last reading of the configuration file was taken.",
@@ -178,7 +202,7 @@ pub(super) const HEALTH_CHECKS: Name = Name(
 );
 pub(super) const BUILD: Name = Name("switchback_build_info", "1; the labels name the build.");
 
-pub(super) const COUNTERS: [&Name; 22] = [
+pub(super) const COUNTERS: [&Name; 28] = [
     &WEBHOOKS,
     &UNCOUNTED,
     &SIGNATURES,
@@ -201,6 +225,12 @@ pub(super) const COUNTERS: [&Name; 22] = [
     &SIGNATURES_FORGOTTEN,
     &PINS_LOADED,
     &PINS_UNSAVED,
+    &ACCEPT_ERRORS,
+    &CONNECTIONS_REFUSED,
+    &LOCAL_ERRORS,
+    &PANICS,
+    &WORKERS_REPLACED,
+    &ACCESS_LOG_DROPPED,
 ];
 pub(super) const GAUGES: [&Name; 21] = [
     &CALLS_ACTIVE,

@@ -256,7 +256,8 @@ async fn connect(
     backend: Backend,
 ) -> Result<Link, Failure> {
     let begun = clock::tick();
-    let link = pool.connect(to).await.map_err(Failure::connect)?;
+    let connected = pool.connect(to).await;
+    let link = connected.map_err(|error| worker.no_connection(error))?;
     let took = clock::tick().since(begun).as_micros();
     worker.note(Observation::Connected {
         backend,

@@ -34,6 +34,11 @@ pub(super) struct Link {
     pub(super) stream: TcpStream,
     /// It has carried a request before.
     pub(super) reused: bool,
+    /// Read while a request was still being written.
+    pub(super) early: Vec<u8>,
+    /// The backend answered before the end of a request, which it was then spared:
+    /// nothing else can be said on this connection.
+    pub(super) cut: bool,
     idle_since: Tick,
 }
 
@@ -91,9 +96,16 @@ impl Pool {
                     return Ok(Link {
                         stream,
                         reused: false,
+                        early: Vec::new(),
+                        cut: false,
                         idle_since: Tick::default(),
                     });
                 }
+                // No way out to one of its addresses (IPv6 switched off, say) tells less
+                // about a backend than what another address said.
+                Err(error)
+                    if error.kind() == io::ErrorKind::AddrNotAvailable
+                        && failure.kind() != io::ErrorKind::NotFound => {}
                 Err(error) => failure = error,
             }
         }

@@ -253,6 +253,9 @@ pub struct Limits {
     pub stream_idle_timeout: Duration,
     /// Websockets open at once over all workers; more are refused with 503.
     pub streams: usize,
+    /// Connections open at once from one source (an IPv4 address, an IPv6 /64); more
+    /// are closed as they come. 0: no bound. Trusted proxies have none.
+    pub connections_per_source: usize,
     /// Webhooks that legacy is asked to rescue at once over all workers; one more fails
     /// as it would without a rescue.
     pub rescues: usize,
@@ -271,6 +274,7 @@ impl Default for Limits {
             stream_drain_timeout: Duration::from_secs(300),
             stream_idle_timeout: Duration::from_secs(600),
             streams: 5_000,
+            connections_per_source: 0,
             rescues: 500,
         }
     }

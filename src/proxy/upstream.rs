@@ -4,23 +4,40 @@
 //! locks cost more than the rest of a request together. It speaks to two backends
 //! we were told to trust; what it takes from them is in `answer`.
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
+use std::task::{Poll, ready};
 
 use bytes::Bytes;
 use http::Method;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead as _, AsyncReadExt, AsyncWrite as _, AsyncWriteExt, ReadBuf};
 
 use crate::measure::Cause;
 use crate::proxy::answer::{self, Decoder, Framing, Head, Malformed, Read};
 use crate::proxy::pool::Link;
+use crate::proxy::pulse::Mishap;
 
 /// What is read in one go; most answers of a voice application fit in it.
 pub(super) const INPUT: usize = 8 * 1024;
+
+/// What is read of an answer that begins before the request's end; less than
+/// [`INPUT`], so that it fits where answers are read into.
+const EARLY: usize = INPUT / 2;
 
 /// The system has no descriptor left, on every Unix; std has no names for them.
 const ENFILE: i32 = 23;
 /// The process has none left.
 const EMFILE: i32 = 24;
+
+/// What we lack ourselves, if that is why there is no connection.
+pub(super) fn own_doing(error: &io::Error) -> Option<Mishap> {
+    match (error.raw_os_error(), error.kind()) {
+        (Some(ENFILE | EMFILE), _) => Some(Mishap::Descriptor),
+        (_, io::ErrorKind::AddrNotAvailable) => Some(Mishap::Port),
+        _ => None,
+    }
+}
 
 /// The backend gave no whole answer.
 #[derive(Debug, thiserror::Error)]
@@ -36,15 +53,12 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// No connection. That we have no descriptor or no port left is our own doing: held
+    /// No connection. That we have no descriptor or port left is our own doing: held
     /// against the backend, it would reverse a rollout for the proxy's troubles.
     pub(super) fn connect(source: io::Error) -> Self {
-        let ours = matches!(source.raw_os_error(), Some(ENFILE | EMFILE))
-            || source.kind() == io::ErrorKind::AddrNotAvailable;
-        let cause = if ours {
-            Cause::Internal
-        } else {
-            Cause::Connect
+        let cause = match own_doing(&source) {
+            Some(_) => Cause::Internal,
+            None => Cause::Connect,
         };
         Self {
             cause,
@@ -123,8 +137,9 @@ pub(super) enum Body {
 }
 
 /// Writes a request: its head (and, if that is short, its body with it), then what is
-/// left of the body. True: all of it is on its way. False: not a byte could be
-/// written on a connection that was used before, so another may be tried.
+/// left of the body. True: all of it is on its way, or the backend has refused it and
+/// does not want the rest. False: not a byte could be written on a connection that was
+/// used before, so another may be tried.
 ///
 /// # Errors
 ///
@@ -132,20 +147,73 @@ pub(super) enum Body {
 /// have answered, so dying in the middle is no error here: the answer will tell.
 pub(super) async fn send(link: &mut Link, head: &[u8], body: &[u8]) -> Result<bool, Failure> {
     let mut began = false;
-    for part in [head, body] {
-        let mut rest = part;
-        while !rest.is_empty() {
-            match link.stream.write(rest).await {
-                Ok(written) if written > 0 => rest = rest.get(written..).unwrap_or_default(),
-                Ok(_) | Err(_) if began => return Ok(true),
-                Ok(_) | Err(_) if link.reused => return Ok(false),
-                Ok(_) => return Err(Failure::died(Cause::Reset, None)),
-                Err(error) => return Err(Failure::died(Cause::Reset, Some(error))),
-            }
-            began = true;
+    let mut rest = head;
+    while !rest.is_empty() {
+        match link.stream.write(rest).await {
+            Ok(written) if written > 0 => rest = rest.get(written..).unwrap_or_default(),
+            Ok(_) | Err(_) if began => return Ok(true),
+            Ok(_) | Err(_) if link.reused => return Ok(false),
+            Ok(_) => return Err(Failure::died(Cause::Reset, None)),
+            Err(error) => return Err(Failure::died(Cause::Reset, Some(error))),
         }
+        began = true;
+    }
+    if !body.is_empty() {
+        send_apart(link, body).await;
     }
     Ok(true)
+}
+
+/// Writes a long body, and listens meanwhile: a backend that refuses it (413, 401) says
+/// so before its end and reads no further, and whoever only writes would wait until the
+/// time is over.
+async fn send_apart(link: &mut Link, body: &[u8]) {
+    let mut rest = body;
+    let mut listening = true;
+    poll_fn(|cx| {
+        while listening {
+            let mut input = [0; 1024];
+            let mut room = ReadBuf::new(&mut input);
+            match Pin::new(&mut link.stream).poll_read(cx, &mut room) {
+                Poll::Ready(Ok(())) if !room.filled().is_empty() => {
+                    link.early.extend_from_slice(room.filled());
+                }
+                // It has closed or died: there is nothing to wait for any more.
+                Poll::Ready(_) => {
+                    link.cut = true;
+                    return Poll::Ready(());
+                }
+                Poll::Pending => break,
+            }
+            if is_refusal(&link.early) {
+                link.cut = true;
+                return Poll::Ready(());
+            }
+            // One that accepts it early will read it to its end.
+            listening = link.early.len() < EARLY;
+        }
+        while !rest.is_empty() {
+            match ready!(Pin::new(&mut link.stream).poll_write(cx, rest)) {
+                Ok(written) if written > 0 => rest = rest.get(written..).unwrap_or_default(),
+                _ => {
+                    link.cut = true;
+                    return Poll::Ready(());
+                }
+            }
+        }
+        Poll::Ready(())
+    })
+    .await;
+}
+
+/// Does an answer begin like one that does not want the rest of the request?
+fn is_refusal(answer: &[u8]) -> bool {
+    // "HTTP/1.1 413": what is no HTTP wants nothing either.
+    match answer.get(9) {
+        Some(b'1' | b'2') => false,
+        Some(_) => true,
+        None => false,
+    }
 }
 
 /// Waits for the first byte of an answer, or the end of the connection.
@@ -154,6 +222,9 @@ pub(super) async fn send(link: &mut Link, head: &[u8], body: &[u8]) -> Result<bo
 ///
 /// The system has no way left to tell us.
 pub(super) async fn wait(link: &Link) -> Result<(), Failure> {
+    if !link.early.is_empty() || link.cut {
+        return Ok(());
+    }
     let readable = link.stream.readable().await;
     readable.map_err(|error| died(link, 0, Some(error)))
 }
@@ -194,10 +265,13 @@ pub(super) async fn receive_head(
             input.resize(filled * 2, 0);
         }
         let room = input.get_mut(filled..).unwrap_or_default();
-        let got = match link.stream.read(room).await {
-            Ok(0) => return Err(died(link, filled, None)),
-            Ok(got) => got,
-            Err(error) => return Err(died(link, filled, Some(error))),
+        let got = match take_early(link, room) {
+            0 => match link.stream.read(room).await {
+                Ok(0) => return Err(died(link, filled, None)),
+                Ok(got) => got,
+                Err(error) => return Err(died(link, filled, Some(error))),
+            },
+            early => early,
         };
         filled += got;
         loop {
@@ -212,13 +286,22 @@ pub(super) async fn receive_head(
                         break;
                     }
                 }
-                Read::Head(head) => {
+                Read::Head(mut head) => {
+                    head.reusable &= !link.cut;
                     let rest = bytes.slice(head.bytes..);
                     return Ok((head, rest));
                 }
             }
         }
     }
+}
+
+/// What was read while the request was still being written, once.
+fn take_early(link: &mut Link, room: &mut [u8]) -> usize {
+    let taken = link.early.len().min(room.len());
+    let early = link.early.drain(..taken);
+    room.iter_mut().zip(early).for_each(|(to, byte)| *to = byte);
+    taken
 }
 
 /// Reads the body, up to `whole_max` bytes.
@@ -282,7 +365,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_our_own_want_of_descriptors_and_ports_is_not_the_backend_s_fault() {
+    fn an_answer_that_refuses_is_known_by_its_status() {
+        for (answer, refuses) in [
+            ("", false),
+            ("HTTP/1.1 ", false),
+            ("HTTP/1.1 413 Too Large", true),
+            ("HTTP/1.0 401", true),
+            ("HTTP/1.1 302", true),
+            ("HTTP/1.1 200 OK", false),
+            ("HTTP/1.1 100 Continue", false),
+            ("SSH-2.0-OpenSSH", true),
+        ] {
+            assert_eq!(is_refusal(answer.as_bytes()), refuses, "{answer}");
+        }
+    }
+
+    #[test]
+    fn only_our_own_want_of_descriptors_or_ports_is_not_the_backend_s_fault() {
         for (error, cause) in [
             (io::Error::from_raw_os_error(EMFILE), Cause::Internal),
             (io::Error::from_raw_os_error(ENFILE), Cause::Internal),

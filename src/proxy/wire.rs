@@ -33,6 +33,12 @@ use crate::proxy::websocket::Plan;
 /// A client that takes none of its answer for this long is cut off.
 const WRITE_STALL: Duration = Duration::from_secs(15);
 
+/// A body must come at this many bytes a second, else 408: with only a time for all of
+/// it, whoever sends a byte now and then holds a connection for all of that time.
+const BODY_RATE: u64 = 1024;
+/// For so long it may be slower: a provider's network may pause.
+const BODY_GRACE: Duration = Duration::from_secs(5);
+
 /// What hyper is given in place of a head that must not pass: it answers 400 and
 /// closes, whatever stood before.
 const POISON: &[u8] = b"\0\r\n\r\n";
@@ -208,6 +214,8 @@ pub(super) struct Wire {
     limits: Limits,
     /// When the present phase of the present request began.
     since: Tick,
+    /// Bytes that have come since then.
+    bytes: u64,
     /// Bytes to give hyper instead of what the client sent; then nothing more.
     poison: Option<&'static [u8]>,
     timer: Timer,
@@ -222,6 +230,7 @@ impl Wire {
             framing: Framing::default(),
             limits,
             since: now,
+            bytes: 0,
             poison: None,
             timer: Timer::default(),
         }
@@ -265,7 +274,9 @@ impl Wire {
         let same = phase == self.framing.phase() && ended == self.framing.ended();
         if !same || phase == Phase::Between {
             self.since = now;
+            self.bytes = 0;
         }
+        self.bytes += (buf.filled().len() - before) as u64;
         let Err(violation) = result else {
             return Ok(());
         };
@@ -311,7 +322,11 @@ impl Wire {
             // The beginning of a pipelined request: its time starts when ours ends.
             Phase::Head if busy => return Poll::Pending,
             Phase::Head => self.since.max(self.conn.answered.get()) + self.limits.head_timeout,
-            Phase::Body => self.since + self.limits.body_timeout,
+            Phase::Body => body_until(
+                self.since.max(self.conn.answered.get()),
+                self.bytes,
+                self.limits.body_timeout,
+            ),
         };
         ready!(self.timer.poll(cx, deadline));
         match self.framing.phase() {
@@ -398,6 +413,12 @@ impl AsyncWrite for Wire {
     }
 }
 
+/// When a body that began at `since` and has come as far as that is too slow.
+fn body_until(since: Tick, bytes: u64, timeout: Duration) -> Tick {
+    let earned = Duration::from_millis(bytes.saturating_mul(1000) / BODY_RATE);
+    since + timeout.min(BODY_GRACE + earned)
+}
+
 /// A timer that is only moved when it must ring earlier, or has rung too early.
 #[derive(Debug, Default)]
 pub(super) struct Timer {
@@ -431,5 +452,30 @@ impl Timer {
             Some(sleep) => sleep.as_mut().reset(instant),
             None => self.sleep = Some(Box::pin(tokio::time::sleep_until(instant))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_has_its_time_and_no_more_than_its_bytes_have_earned() {
+        let since = Tick::from_secs(100);
+        let timeout = Duration::from_secs(15);
+        for (bytes, until) in [
+            (0, 105_000),
+            (1, 105_000),
+            (512, 105_500),
+            (1024, 106_000),
+            (10 * 1024, 115_000),
+            (10 * 1024 - 1024, 114_000),
+            (u64::MAX, 115_000),
+        ] {
+            let expected = Tick(until * 1000);
+            assert_eq!(body_until(since, bytes, timeout), expected, "{bytes}");
+        }
+        let short = Duration::from_millis(150);
+        assert_eq!(body_until(since, 1 << 20, short), since + short);
     }
 }

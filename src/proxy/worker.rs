@@ -4,6 +4,8 @@
 //! other: connections to backends, buffers, timers. A worker that is slow delays
 //! its own connections and nobody else's.
 
+mod upkeep;
+
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -26,18 +28,19 @@ use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use crate::clock;
 use crate::document::seen::Seen;
 use crate::measure::Observation;
 use crate::model::{PerBackend, Tick};
 use crate::proxy::pool::Pool;
+use crate::proxy::pulse::Mishap;
 use crate::proxy::settings::Limits;
-use crate::proxy::upstream::INPUT;
+use crate::proxy::upstream::{self, Failure, INPUT};
 use crate::proxy::websocket::Plan;
 use crate::proxy::wire::{Conn, Parking, Wire};
-use crate::proxy::{Shared, listener, request, websocket};
+use crate::proxy::{Shared, listener, peer, request, sources, websocket};
+use upkeep::{beat, park, sweep, tireless};
 
 /// A request head may be this long; more is 431.
 const HEAD_MAX: usize = 32 * 1024;
@@ -55,14 +58,10 @@ const GOODBYE: Duration = websocket::LINGER.saturating_add(Duration::from_millis
 /// Between the last accept and the closing of idle connections: requests that
 /// were on their way when we were told to stop still arrive.
 const LAST_CALL: Duration = Duration::from_millis(250);
-/// A provider's connection that has been quiet for this long is parked.
-const QUIET: Duration = Duration::from_secs(1);
 /// Connections of one worker that may keep hyper's buffers while they are quiet; with
 /// more, each is parked as soon as its request is answered. (Parking frees memory for
 /// the next connection, not for other processes: what is in use at once counts.)
 const ACTIVE_MAX: usize = 256;
-/// How often idle connections to backends are looked through.
-const SWEEP: Duration = Duration::from_secs(1);
 /// Buffers kept for the next request, by one worker; more are freed.
 const SCRATCHES: usize = 16;
 /// A message buffer that has grown beyond this is freed instead of kept.
@@ -239,6 +238,27 @@ impl Worker {
         self.said_full.set(false);
     }
 
+    /// No connection to a backend. What of it is our own doing is counted and said.
+    pub(super) fn no_connection(&self, error: io::Error) -> Failure {
+        let own = upstream::own_doing(&error);
+        if let Some(mishap) = own {
+            self.shared.pulse.note(mishap, &error);
+        }
+        Failure::connect(error)
+    }
+
+    /// A connection's place among those of its source, where they are bounded. None:
+    /// it has no place.
+    fn place_for(&self, peer: SocketAddr) -> Option<Option<sources::Place>> {
+        let routing = self.shared.routing.load();
+        let settings = &routing.settings;
+        let most = settings.limits.connections_per_source;
+        if most == 0 || peer::Peer::new(peer.ip(), &settings.trusted_proxies).trusted {
+            return Some(None);
+        }
+        self.shared.sources.take(peer.ip(), most).map(Some)
+    }
+
     fn limits(&self) -> Limits {
         self.shared.routing.load().settings.limits
     }
@@ -267,19 +287,29 @@ async fn live(
     let mut accepting: Vec<(Rc<TcpListener>, JoinHandle<()>)> = Vec::new();
     for listener in listeners {
         let listener = Rc::new(TcpListener::from_std(listener)?);
-        let task = accept(worker.clone(), listener.clone());
+        let (own, open) = (worker.clone(), listener.clone());
+        let task = tireless(worker.clone(), move || accept(own.clone(), open.clone()));
         accepting.push((listener, tokio::task::spawn_local(task)));
     }
-    let sweeping = tokio::task::spawn_local(sweep(worker.clone()));
-    let parking = tokio::task::spawn_local(park(worker.clone()));
-    let flipping = tokio::task::spawn_local(flip(worker.clone()));
+    let (sweeper, parker, flipper) = (worker.clone(), worker.clone(), worker.clone());
+    let sweeping = tireless(worker.clone(), move || sweep(sweeper.clone()));
+    let parking = tireless(worker.clone(), move || park(parker.clone()));
+    let flipping = tireless(worker.clone(), move || flip(flipper.clone()));
+    let upkeep = [
+        tokio::task::spawn_local(sweeping),
+        tokio::task::spawn_local(parking),
+        tokio::task::spawn_local(flipping),
+        tokio::task::spawn_local(beat(worker.clone())),
+    ];
     // A sender that is gone cannot tell us to stop any more: stop.
     let now = matches!(
         drain.wait_for(|drain| *drain != Drain::No).await.as_deref(),
         Ok(Drain::Now)
     );
     worker.draining.set(true);
-    if !now {
+    // A supervisor's socket stays open for whoever comes next, so nothing that begins
+    // now is lost; and what is done to it would outlive us.
+    if !now && !worker.shared.inherited {
         wait_for_handshakes(accepting.iter().map(|(listener, _)| &**listener)).await;
     }
     for (listener, task) in accepting {
@@ -299,9 +329,9 @@ async fn live(
             () = hurry => {}
         }
     }
-    sweeping.abort();
-    parking.abort();
-    flipping.abort();
+    for task in upkeep {
+        task.abort();
+    }
     // A websocket about to begin is held by its connection and holds us.
     for conn in worker.connections.take().into_values() {
         drop(conn.plan.take());
@@ -328,10 +358,7 @@ async fn accept(worker: Rc<Worker>, listener: Rc<TcpListener>) {
             Ok((stream, peer)) => admit(&worker, stream, peer),
             Err(error) if is_the_client_s(&error) => {}
             Err(error) => {
-                tracing::error!(
-                    %error,
-                    "No connection can be taken; raise the descriptor limit (LimitNOFILE) or lower limits.connections."
-                );
+                worker.shared.pulse.note(Mishap::Accept, &error);
                 tokio::time::sleep(BREATH).await;
             }
         }
@@ -438,6 +465,9 @@ fn cut(worker: &Worker, streams: bool) {
 
 /// Begins a connection.
 fn admit(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
+    let Some(place) = worker.place_for(peer) else {
+        return worker.shared.pulse.note(Mishap::Source, &peer.ip());
+    };
     // Without it a small answer waits for the acknowledgement of the last one.
     // If the kernel will not, answers are late but right.
     if let Err(error) = stream.set_nodelay(true) {
@@ -454,7 +484,11 @@ fn admit(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
     let conn = Conn::new(peer.ip(), now);
     worker.connections.borrow_mut().insert(id, conn.clone());
     let wire = Wire::new(stream, conn.clone(), worker.limits(), now);
-    tokio::task::spawn_local(serve(worker.clone(), conn, wire, id));
+    let life = serve(worker.clone(), conn, wire, id);
+    tokio::task::spawn_local(async move {
+        life.await;
+        drop(place);
+    });
 }
 
 /// A connection's life. A panic ends it and nothing else.
@@ -468,7 +502,7 @@ async fn serve(worker: Rc<Worker>, conn: Rc<Conn>, wire: Wire, id: u64) {
         life.as_mut().poll(cx)
     });
     if AssertUnwindSafe(life).catch_unwind().await.is_err() {
-        tracing::error!("A request made us panic; its connection is closed. Please report it.");
+        worker.shared.pulse.note(Mishap::Panic, &"a bug");
         worker.note(Observation::Refused { status: 500 });
     }
     worker.active.borrow_mut().remove(&id);
@@ -555,31 +589,5 @@ async fn attend(worker: &Rc<Worker>, conn: &Rc<Conn>, wire: Wire) -> Left {
     Left::Over
 }
 
-/// Closes connections to backends that nobody has needed for a while.
-async fn sweep(worker: Rc<Worker>) {
-    let mut every = every(SWEEP);
-    loop {
-        every.tick().await;
-        let now = clock::tick();
-        worker.pools.legacy.sweep(now);
-        worker.pools.new.sweep(now);
-    }
-}
-
-/// Parks connections of providers that have been quiet for a while.
-async fn park(worker: Rc<Worker>) {
-    let mut every = every(QUIET);
-    loop {
-        every.tick().await;
-        let quiet_since = clock::tick() - QUIET;
-        for conn in worker.active.borrow().values() {
-            conn.ask_to_park(quiet_since);
-        }
-    }
-}
-
-fn every(period: Duration) -> Interval {
-    let mut every = interval_at(clock::instant(clock::tick() + period), period);
-    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    every
-}
+#[cfg(test)]
+mod tests;

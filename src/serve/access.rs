@@ -5,8 +5,10 @@
 //! No number, call id or digit stands in it: a call is named by its key.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, Write};
+use std::io::Write as _;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use anyhow::Context as _;
@@ -23,7 +25,8 @@ const WAITING: usize = 100;
 #[derive(Debug)]
 pub(super) struct AccessLog {
     jobs: SyncSender<Job>,
-    dropped: u64,
+    said_slow: bool,
+    dropped: Arc<AtomicU64>,
 }
 
 enum Job {
@@ -81,10 +84,18 @@ impl AccessLog {
         let file = open(path)?;
         let path = path.to_owned();
         let (jobs, inbox) = sync_channel(WAITING);
+        let dropped = Arc::new(AtomicU64::new(0));
         std::thread::Builder::new()
             .name("access-log".to_owned())
-            .spawn(move || write_all(&path, file, &inbox))?;
-        Ok(Self { jobs, dropped: 0 })
+            .spawn({
+                let lost = Arc::clone(&dropped);
+                move || write_all(&path, file, &inbox, &lost)
+            })?;
+        Ok(Self {
+            jobs,
+            said_slow: false,
+            dropped,
+        })
     }
 
     /// Hands a batch over; never waits.
@@ -115,11 +126,16 @@ impl AccessLog {
             routes: routes(),
         };
         if let Err(TrySendError::Full(_)) = self.jobs.try_send(job) {
-            if self.dropped == 0 {
+            if !std::mem::replace(&mut self.said_slow, true) {
                 tracing::warn!("The access log's disk is too slow; lines are dropped.");
             }
-            self.dropped += lines;
+            self.dropped.fetch_add(lines, Ordering::Relaxed);
         }
+    }
+
+    /// Lines dropped since the process began.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
     }
 
     /// Opens the file anew, after it was rotated away.
@@ -130,32 +146,65 @@ impl AccessLog {
     }
 }
 
-fn open(path: &Path) -> anyhow::Result<BufWriter<File>> {
+fn open(path: &Path) -> anyhow::Result<File> {
     let file = OpenOptions::new().create(true).append(true).open(path);
-    Ok(BufWriter::new(file.with_context(|| {
-        format!("could not open the access log {}", path.display())
-    })?))
+    file.with_context(|| format!("could not open the access log {}", path.display()))
 }
 
-fn write_all(path: &Path, mut file: BufWriter<File>, inbox: &Receiver<Job>) {
+fn write_all(path: &Path, mut file: File, inbox: &Receiver<Job>, lost: &AtomicU64) {
+    // A full disk fails ten times a second; it is said when it begins and when it ends.
+    let mut failing = false;
+    // What could not be written is gone, so that what comes later is whole lines.
+    let mut lines = Vec::new();
     while let Ok(job) = inbox.recv() {
-        let result = match job {
-            Job::Reopen => open(path).map(|reopened| file = reopened),
+        let (result, count) = match job {
+            Job::Reopen => (open(path).map(|reopened| file = reopened), 0),
             Job::Batch {
                 observations,
                 now,
                 wall,
                 routes,
-            } => write_batch(&mut file, &observations, now, wall, &routes),
+            } => {
+                lines.clear();
+                let result = write_batch(&mut lines, &observations, now, wall, &routes)
+                    .and_then(|()| append(&mut file, &lines));
+                (result, observations.len() as u64)
+            }
         };
-        if let Err(error) = result {
-            tracing::warn!(%error, "The access log could not be written.");
+        match result {
+            Ok(()) if std::mem::take(&mut failing) => {
+                tracing::warn!("The access log can be written again.");
+            }
+            Ok(()) => {}
+            Err(error) => {
+                lost.fetch_add(count, Ordering::Relaxed);
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!(
+                        error = format!("{error:#}"),
+                        "The access log could not be written; its lines are lost until it can be. Everything else goes on."
+                    );
+                }
+            }
         }
     }
 }
 
+/// Writes all of it or takes back what was written of it: a disk that fills up in the
+/// middle must not leave half a line for the next one to be glued to.
+fn append(file: &mut File, lines: &[u8]) -> anyhow::Result<()> {
+    let before = file.metadata()?;
+    if let Err(error) = file.write_all(lines) {
+        if before.is_file() {
+            // If not even that can be done, one line is broken.
+            drop(file.set_len(before.len()));
+        }
+        return Err(error.into());
+    }
+    Ok(())
+}
+
 fn write_batch(
-    file: &mut BufWriter<File>,
+    file: &mut Vec<u8>,
     observations: &[Observation],
     now: Tick,
     wall: Wall,
@@ -171,9 +220,8 @@ fn write_batch(
             }
             _ => continue,
         }
-        file.write_all(b"\n")?;
+        file.push(b'\n');
     }
-    file.flush()?;
     Ok(())
 }
 
@@ -251,6 +299,29 @@ mod tests {
             std::thread::yield_now();
         }
         assert_eq!(written(), expected);
+    }
+
+    fn rejected() -> Observation {
+        Observation::Checked(Checked {
+            at: Tick(0),
+            route: 0,
+            found: Found::Rejected,
+            counts: false,
+            refused: true,
+        })
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_loses_lines_and_counts_them() {
+        let mut log = AccessLog::start(Path::new("/dev/full")).unwrap();
+        for _ in 0..50 {
+            log.write(&[rejected(), rejected()], Tick(0), Wall(0), Vec::new);
+        }
+        while log.dropped() < 100 {
+            std::thread::yield_now();
+        }
+        assert_eq!(log.dropped(), 100);
     }
 
     #[test]

@@ -3,7 +3,6 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -12,10 +11,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::access::AccessLog;
 use super::answers::{Answers, Waiting};
+use super::crew::{Crew, Lost};
 use super::outbox::Outbox;
 use super::reader::{Reader, Reading};
 use super::say::{say, say_entry, say_reloaded};
 use super::signals::{Caught, Signals};
+use super::supervisor::Supervisor;
 use super::{FAREWELL, Stop, reload};
 use crate::admin;
 use crate::clock;
@@ -24,8 +25,9 @@ use crate::desk::{Ask, Desk, Reload};
 use crate::engine::{Effect, Engine, Event, Status, Ticket};
 use crate::journal::{Job, JournalEvent};
 use crate::measure::Observation;
-use crate::metrics::Metrics;
-use crate::model::Backend;
+use crate::metrics::{Metrics, Mishaps};
+use crate::model::{Backend, Tick};
+use crate::proxy::pulse::Mishap;
 use crate::proxy::worker::Drain;
 use crate::proxy::{Routing, Shared};
 use crate::table::pins::PinWriter;
@@ -46,7 +48,8 @@ pub(super) struct Parts {
     pub(super) signals: super::Signals,
     pub(super) desk: Desk,
     pub(super) reader: Reader,
-    pub(super) workers: Vec<JoinHandle<std::io::Result<()>>>,
+    pub(super) crew: Crew,
+    pub(super) supervisor: Supervisor,
     pub(super) drain: watch::Sender<Drain>,
     pub(super) stop: watch::Sender<Stop>,
 }
@@ -73,6 +76,7 @@ pub(super) struct Conductor {
     observations: Vec<Observation>,
     access: Option<AccessLog>,
     ticks: u64,
+    draining: bool,
 }
 
 /// How often the engine looks.
@@ -91,40 +95,54 @@ impl Conductor {
             observations: Vec::new(),
             access: None,
             ticks: 0,
+            draining: false,
         }
     }
 
     /// The whole life of the engine's thread.
+    ///
+    /// # Errors
+    ///
+    /// It ended because workers could not be replaced.
     pub(super) fn live(
         mut self,
         mut mailbox: Mailbox,
         first: Vec<Effect>,
         listeners: Listeners,
         ready: oneshot::Sender<anyhow::Result<()>>,
-    ) {
+    ) -> anyhow::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
         let runtime = match runtime {
             Ok(runtime) => runtime,
-            Err(error) => return drop(ready.send(Err(error.into()))),
+            Err(error) => {
+                drop(ready.send(Err(error.into())));
+                return Ok(());
+            }
         };
         runtime.block_on(async move {
             // Before anything else: a signal without a listener would end the process.
             let signals = match Signals::new(self.parts.signals == super::Signals::Obeyed) {
                 Ok(signals) => signals,
-                Err(error) => return drop(ready.send(Err(error))),
+                Err(error) => {
+                    drop(ready.send(Err(error)));
+                    return Ok(());
+                }
             };
             self.carry_out(first);
             self.settle(&mut mailbox).await;
             self.publish_status();
             if let Err(error) = self.open(listeners) {
-                return drop(ready.send(Err(error)));
+                drop(ready.send(Err(error)));
+                return Ok(());
             }
+            self.parts.supervisor.ready();
             drop(ready.send(Ok(())));
-            self.work(mailbox, signals).await;
-            self.close().await;
-        });
+            let lost = self.work(mailbox, signals).await;
+            self.close();
+            lost.map_err(anyhow::Error::from)
+        })
     }
 
     /// Waits, not for ever, until what the file wished for is on disk and in force,
@@ -145,7 +163,8 @@ impl Conductor {
 
     /// Opens what needs the runtime: admin listeners, the access log.
     fn open(&mut self, listeners: Listeners) -> anyhow::Result<()> {
-        let admin = Arc::new(reload::admin(self));
+        let loopback = listeners.admin.local_addr()?.ip().is_loopback();
+        let admin = Arc::new(reload::admin(self, loopback));
         let full = tokio::net::TcpListener::from_std(listeners.admin)
             .context("could not open the admin listener")?;
         tokio::spawn(admin::serve(
@@ -168,14 +187,23 @@ impl Conductor {
         Ok(())
     }
 
-    async fn work(&mut self, mut mailbox: Mailbox, mut signals: Signals) {
+    async fn work(&mut self, mut mailbox: Mailbox, mut signals: Signals) -> Result<(), Lost> {
         let mut ticker = tokio::time::interval(TICK);
         // After a stall one look is enough; the tally kept everything.
         ticker.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
-                _ = ticker.tick() => self.tick(),
+                _ = ticker.tick() => {
+                    self.tick();
+                    if let Err(lost) = self.parts.crew.muster(clock::tick()) {
+                        tracing::error!("{lost}");
+                        // What runs elsewhere may finish, but not for minutes: nobody
+                        // takes calls until the supervisor has started us anew.
+                        self.drain(&mut mailbox, &mut signals, ticker, Duration::ZERO).await;
+                        return Err(lost);
+                    }
+                }
                 Some(event) = mailbox.journal.recv() => self.journal(event),
                 Some(ask) = mailbox.asks.recv() => self.ask(ask),
                 Some(reading) = mailbox.readings.recv() => self.reading(reading),
@@ -187,23 +215,29 @@ impl Conductor {
                 }
             }
         }
-        self.drain(&mut mailbox, &mut signals, ticker).await;
+        let limits = &self.parts.config.proxy.limits;
+        let longest = limits.drain_timeout.max(limits.stream_drain_timeout);
+        self.drain(&mut mailbox, &mut signals, ticker, longest)
+            .await;
+        Ok(())
     }
 
-    /// Takes nothing new, lets the workers finish, and goes on judging meanwhile.
+    /// Takes nothing new, lets the workers finish for `longest` and a little more, and
+    /// goes on judging meanwhile.
     async fn drain(
         &mut self,
         mailbox: &mut Mailbox,
         signals: &mut Signals,
         mut ticker: tokio::time::Interval,
+        longest: Duration,
     ) {
         tracing::info!("Draining: no new connections, running requests finish.");
+        self.draining = true;
+        self.parts.supervisor.stopping();
         self.parts.drain.send_replace(Drain::Gently);
-        let limits = &self.parts.config.proxy.limits;
-        let longest = limits.drain_timeout.max(limits.stream_drain_timeout);
         let limit = tokio::time::sleep(longest + FAREWELL);
         tokio::pin!(limit);
-        while !self.parts.workers.iter().all(JoinHandle::is_finished) {
+        while !self.parts.crew.ended() {
             tokio::select! {
                 _ = ticker.tick() => self.tick(),
                 Some(event) = mailbox.journal.recv() => self.journal(event),
@@ -225,14 +259,8 @@ impl Conductor {
         self.tick();
     }
 
-    async fn close(mut self) {
-        for worker in self.parts.workers.drain(..).filter(JoinHandle::is_finished) {
-            match worker.join() {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::error!(%error, "A worker ended."),
-                Err(_) => tracing::error!("A worker's thread panicked."),
-            }
-        }
+    fn close(self) {
+        self.parts.crew.dismiss();
         self.parts.pins.close();
         if !self.parts.outbox.close(FAREWELL) {
             tracing::error!("The journal could not write everything before the end.");
@@ -282,6 +310,19 @@ impl Conductor {
             self.engine(Event::Durable(durable));
         }
         self.publish_status();
+        self.tell_that_we_turn(now);
+    }
+
+    /// A supervisor restarts what no longer turns: this thread, which would not come
+    /// here, or any worker, which would keep its part of the callers waiting. Workers
+    /// that drain end one by one and are waited for elsewhere.
+    fn tell_that_we_turn(&mut self, now: Tick) {
+        let Some(since) = self.parts.supervisor.due(now) else {
+            return;
+        };
+        if self.draining || self.parts.shared.pulse.all_since(since) {
+            self.parts.supervisor.turning(now);
+        }
     }
 
     fn publish_status(&mut self) {
@@ -302,6 +343,19 @@ impl Conductor {
         self.parts
             .metrics
             .pins_unsaved(self.parts.pins.dropped() + self.parts.pins.failed());
+        let pulse = &self.parts.shared.pulse;
+        self.parts.metrics.mishaps(&Mishaps {
+            accept_errors: pulse.count(Mishap::Accept),
+            connections_refused: pulse.count(Mishap::Source),
+            ports: pulse.count(Mishap::Port),
+            descriptors: pulse.count(Mishap::Descriptor),
+            panics: pulse.count(Mishap::Panic),
+            workers_replaced: self.parts.crew.replaced(),
+            access_log_dropped: self.access.as_ref().map_or(0, AccessLog::dropped),
+        });
+        if !self.draining {
+            self.parts.supervisor.status(&status);
+        }
         self.parts.status.store(Arc::new(status));
     }
 
@@ -368,7 +422,13 @@ impl Conductor {
                 drop(reply.send(Ok(())));
             }
             Ask::Reload { reload, reply } => {
-                self.parts.reader.read(reload, Some(reply));
+                let real = !reload.dry_run;
+                if real {
+                    self.parts.supervisor.reloading();
+                }
+                if !self.parts.reader.read(reload, Some(reply)) && real {
+                    self.parts.supervisor.ready();
+                }
             }
         }
     }
@@ -382,8 +442,10 @@ impl Conductor {
                     actor: "signal HUP".to_owned(),
                     reason: "SIGHUP".to_owned(),
                 };
+                self.parts.supervisor.reloading();
                 // Nobody waits for the answer: the log tells it.
                 if !self.parts.reader.read(wish, None) {
+                    self.parts.supervisor.ready();
                     tracing::warn!(
                         "Too many reloads wait for the one before; send the signal again."
                     );
@@ -407,6 +469,10 @@ impl Conductor {
             reply,
             loaded,
         } = reading;
+        if !wish.dry_run {
+            // However it goes: what runs, runs on.
+            self.parts.supervisor.ready();
+        }
         if reply.as_ref().is_some_and(oneshot::Sender::is_closed) {
             // Its asker was told that it failed.
             return;

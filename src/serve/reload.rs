@@ -105,8 +105,8 @@ fn tenants_moved(config: &Config, before: &Split, after: &Split) -> Option<u64> 
 }
 
 /// What the admin listener needs, as handles and closures, so that it knows no
-/// other adapter.
-pub(super) fn admin(conductor: &Conductor) -> Admin {
+/// other adapter. `loopback`: only this machine can reach it.
+pub(super) fn admin(conductor: &Conductor, loopback: bool) -> Admin {
     let parts = &conductor.parts;
     let listen = &parts.config.listen;
     let routing = Arc::clone(&parts.shared.routing);
@@ -129,7 +129,7 @@ pub(super) fn admin(conductor: &Conductor) -> Admin {
             .admin_token
             .as_ref()
             .and_then(|token| Secret::new(token.expose())),
-        loopback: listen.admin.ip().is_loopback(),
+        loopback,
         hosts: Vec::new(),
     }
 }

@@ -18,6 +18,7 @@ use switchback::gate::Gates;
 use switchback::measure::{Answered, Observation, Outcome, Placed, Streamed};
 use switchback::model::{Backend, PerBackend, Percentage, Protocol, Tick, Wall};
 use switchback::protocol::{CallEvent, EventKind};
+use switchback::proxy::pulse::Pulse;
 use switchback::proxy::settings::{
     Affinity, HostHeader, Limits, Rescue, Route, Settings, Upstream,
 };
@@ -76,6 +77,9 @@ impl Edge {
             trust: Arc::new(Trust::new()),
             flips: Arc::new(watch::Sender::new(0)),
             workers: 1,
+            sources: Arc::default(),
+            pulse: Arc::new(Pulse::new(1, switchback::clock::tick())),
+            inherited: false,
         };
         let socket = listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let at = socket.local_addr().unwrap();

@@ -19,6 +19,7 @@ mod failures;
 mod placing;
 mod refusals;
 mod rescue;
+mod slow;
 mod tokens;
 
 mod handshakes;

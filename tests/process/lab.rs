@@ -3,6 +3,7 @@
 
 use std::fs::{self, File as Log};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -72,6 +73,10 @@ pub(crate) struct Lab {
     pub(crate) legacy: Backend,
     pub(crate) new: Backend,
     pub(crate) file: File,
+    /// Said to the process besides.
+    pub(crate) environment: Vec<(&'static str, String)>,
+    /// Handed to the process as descriptors 3 and up; three at most.
+    pub(crate) sockets: Vec<OwnedFd>,
     running: Option<Running>,
     calls: AtomicU64,
 }
@@ -90,6 +95,8 @@ impl Lab {
             legacy: Backend::new("legacy"),
             new: Backend::new("new"),
             file: File::default(),
+            environment: Vec::new(),
+            sockets: Vec::new(),
             running: None,
             calls: AtomicU64::new(0),
         };
@@ -206,14 +213,40 @@ impl Lab {
             .create(true)
             .open(self.dir.path().join("log"))
             .expect("the log can be opened");
-        command()
+        let mut command = if self.sockets.is_empty() {
+            let mut command = command();
+            command.stdout(Stdio::null()).stderr(log);
+            command
+        } else {
+            self.handing_over()
+        };
+        command
             .args(["run", "--config"])
             .arg(self.config())
             .current_dir(self.dir.path())
-            .stdout(Stdio::null())
-            .stderr(log)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .spawn()
             .expect("the binary runs")
+    }
+
+    /// The binary with sockets as descriptors 3 and up, as a supervisor starts it. They go
+    /// to a shell in the place of its streams, which it moves to where they belong.
+    fn handing_over(&self) -> Command {
+        const MOVED: &str = "exec 3<&0 4<&1 5<&2 </dev/null >/dev/null 2>>log; \
+                             LISTEN_PID=$$; export LISTEN_PID; exec \"$0\" \"$@\"";
+        let own = command();
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(MOVED).arg(own.get_program());
+        for (name, _) in own.get_envs() {
+            shell.env_remove(name);
+        }
+        let mut sockets = self.sockets.iter().map(|socket| {
+            let socket = socket.try_clone().expect("a descriptor is free");
+            Stdio::from(socket)
+        });
+        let mut next = || sockets.next().unwrap_or_else(Stdio::null);
+        shell.stdin(next()).stdout(next()).stderr(next());
+        shell
     }
 
     fn running(&self) -> &Running {
@@ -462,7 +495,15 @@ pub(crate) fn command() -> Command {
     let named = std::env::var_os("SWITCHBACK_BIN");
     let path = named.unwrap_or_else(|| env!("CARGO_BIN_EXE_switchback").into());
     let mut command = Command::new(Path::new(&path));
-    for name in ["SWITCHBACK_ADMIN", "SWITCHBACK_TOKEN", "RUST_LOG", "USER"] {
+    for name in [
+        "SWITCHBACK_ADMIN",
+        "SWITCHBACK_TOKEN",
+        "RUST_LOG",
+        "USER",
+        "NOTIFY_SOCKET",
+        "WATCHDOG_USEC",
+        "LISTEN_FDS",
+    ] {
         command.env_remove(name);
     }
     command.stdin(Stdio::null());

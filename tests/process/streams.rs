@@ -82,6 +82,46 @@ fn streams(lab: &Lab, side: &str) -> [Option<f64>; 3] {
 }
 
 #[test]
+fn a_drain_ends_what_runs_whole_and_says_goodbye_to_every_stream() {
+    const REQUESTS: usize = 200;
+    const STREAMS: usize = 50;
+    let mut lab = Lab::started(|file| {
+        file.sections = "[limits]\nstream_drain_timeout = \"2s\"".to_owned();
+    });
+    let mut streams: Vec<_> = (0..STREAMS).map(|_| on_new(&lab)).collect();
+    let mut running: Vec<_> = (0..REQUESTS)
+        .map(|number| {
+            let mut link = http::Link::to(lab.webhooks()).expect("it listens");
+            let form = form(NEAR, &format!("running-{number}"), "&CallStatus=ringing");
+            let request = http::request("POST", "/ivr/welcome?new=held", &[FORM], &form);
+            link.send(&request).expect("it takes the request");
+            link
+        })
+        .collect();
+    let on_their_way = || {
+        let book = lab.new.book();
+        let held = book.iter().filter(|request| request.first.contains("held"));
+        held.count()
+    };
+    lab.until("new has all of them", || on_their_way() == REQUESTS);
+    lab.signal("TERM");
+    lab.until("it drains", || lab.log().contains("Draining"));
+    for stream in &mut streams {
+        say(stream, "still here");
+        assert_eq!(hear(stream), "new: still here");
+    }
+    lab.new.release();
+    for link in &mut running {
+        let answer = link.answer().expect("none is cut");
+        assert_eq!((answer.status(), answer.side()), (200, "new"));
+    }
+    for stream in &mut streams {
+        assert_eq!(closed(stream), Some(CloseCode::Away));
+    }
+    assert_eq!(lab.ended().code(), Some(0));
+}
+
+#[test]
 fn a_stream_that_its_start_names_is_its_calls_backend_s() {
     let lab = Lab::started(|_| {});
     let calls = [(NEAR, "v3:near:1", "new"), (FAR, "v3:far:1", "legacy")];

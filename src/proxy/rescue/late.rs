@@ -83,6 +83,7 @@ impl Late {
     /// Waits for it apart from the request. `former` is its call as it was before it was
     /// rescued; if new has failed it, that is told too.
     pub(super) fn see_out(self, former: Option<Call>, place: Option<RescuePermit>) {
+        let worker = self.worker.clone();
         let task = async move {
             // Given back when new has said what it had to say.
             let _place = place;
@@ -94,7 +95,7 @@ impl Late {
             end.tell(&worker, &routing.settings.backends.new, former);
         };
         // Nobody waits for the task; it ends by itself at `until`.
-        drop(tokio::task::spawn_local(task));
+        worker.apart(task);
     }
 
     fn verdict(&self) -> Verdict<'_> {

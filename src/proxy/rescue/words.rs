@@ -14,7 +14,9 @@ impl Case<'_> {
     /// resort, or nobody would hear it.
     pub(super) fn last_resort(&self) -> Option<Response<Reply>> {
         let last_resort = self.arrival.route.rescue.last_resort.as_ref()?;
-        let said = last_resort.answer(self.verdict.asks, self.patient.beside, self.body)?;
+        // After a conversation there is nothing left to be sorry for.
+        let is_beside = self.patient.beside || self.patient.bridged;
+        let said = last_resort.answer(self.verdict.asks, is_beside, self.body)?;
         Some(say(said.content_type, said.body))
     }
 

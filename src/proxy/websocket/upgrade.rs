@@ -80,7 +80,7 @@ pub(super) async fn ask(
     accept: &HeaderValue,
 ) -> Result<Said, Failure> {
     let connected = worker.pools[backend].connect(to).await;
-    let mut link = connected.map_err(Failure::connect)?;
+    let mut link = connected.map_err(|error| worker.no_connection(error))?;
     upstream::send(&mut link, message, &[]).await?;
     upstream::wait(&link).await?;
     let mut input = vec![0; upstream::INPUT];
