@@ -23,6 +23,7 @@ mod routes;
 mod split;
 mod tables;
 mod text;
+mod tls;
 mod verify;
 mod walk;
 
@@ -305,8 +306,7 @@ fn addresses(public: &PublicUrl, backends: &PerBackend<Upstream>, routes: &[Rout
         .iter()
         .flat_map(|side| {
             let backend = &backends[*side];
-            // TLS to backends is refused, so their own URLs are all http.
-            let own = format!("http://{}", backend.authority);
+            let own = format!("{}://{}", backend.scheme(), backend.authority);
             std::iter::once(own).chain(backend.names.iter().cloned())
         })
         .collect();
@@ -379,6 +379,7 @@ fn assemble(
             addresses,
             token_secret: (draft.listen.token_secret)
                 .map(|secret| Arc::from(secret.expose().as_bytes())),
+            tls: draft.listen.tls,
         },
         tenants,
         scheme,

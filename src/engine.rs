@@ -309,6 +309,7 @@ impl Engine {
             | Observation::Stream { .. }
             | Observation::Rescued(_)
             | Observation::Health(_)
+            | Observation::Unsecured(_)
             | Observation::Refused { .. } => {}
         }
     }

@@ -49,11 +49,38 @@ pub enum Observation {
     Rescued(Rescued),
     /// A backend was asked how it is.
     Health(Health),
+    /// A client's TLS handshake came to nothing.
+    Unsecured(Unsecured),
     /// A request was refused at the edge, or never belonged to a call.
     Refused {
         /// Status sent to the client.
         status: u16,
     },
+}
+
+/// What a client's TLS handshake came to instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsecured {
+    /// It took too long.
+    Late,
+    /// The client hung up.
+    Closed,
+    /// The two have nothing in common, or it was no TLS.
+    Refused,
+}
+
+impl Unsecured {
+    /// All of them, in the order of the enum.
+    pub const ALL: [Self; 3] = [Self::Late, Self::Closed, Self::Refused];
+
+    /// As metrics name it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Late => "late",
+            Self::Closed => "closed",
+            Self::Refused => "refused",
+        }
+    }
 }
 
 impl Observation {

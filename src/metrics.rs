@@ -11,7 +11,7 @@
 mod make;
 mod names;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -29,7 +29,7 @@ use crate::gate::Counts;
 use crate::health;
 use crate::measure::{
     Answered, CallEnd, Cause, Found, Kind, MENU_KEYS, Observation, Placed, RescueResult, Streamed,
-    menu_place,
+    Unsecured, menu_place,
 };
 use crate::model::{Backend, PerBackend};
 use crate::rollout::{Action, Phase, Step};
@@ -43,6 +43,10 @@ pub const ROUTES_MAX: usize = 64;
 /// Distinct rule labels over the life of the process; a rule past it has no
 /// series (status and journal still show it).
 pub const RULES_MAX: usize = 128;
+
+/// Distinct certificate labels; labels are places in the configuration, so they come
+/// again. Certificates past it have no series.
+pub const CERTIFICATES_MAX: usize = 34;
 
 /// Bucket edges in seconds; the thresholds of the tables are added to them.
 const EDGES: [f64; 13] = [
@@ -98,6 +102,9 @@ pub struct Metrics {
     overhead: Histogram,
     sides: PerBackend<SideSeries>,
     refused: [Counter; STATUSES.len() + 1],
+    unsecured: [Counter; Unsecured::ALL.len()],
+    /// Those that were shown, by their label.
+    certificates: Mutex<BTreeMap<String, Gauge>>,
     percentage: Gauge,
     phases: [Gauge; Phase::ALL.len()],
     latched: Gauge,
@@ -227,6 +234,9 @@ impl Metrics {
                 let status = STATUSES.get(i).map(u16::to_string);
                 make.counter(&REFUSED, &[("status", status.as_deref().unwrap_or(OTHER))])
             }),
+            unsecured: Unsecured::ALL
+                .map(|why| make.counter(&UNSECURED, &[("reason", why.name())])),
+            certificates: Mutex::default(),
             percentage: make.gauge(&PERCENTAGE, &[]),
             phases: std::array::from_fn(|i| make.gauge(&PHASE, &[("phase", Phase::ALL[i].name())])),
             latched: make.gauge(&LATCHED, &[]),
@@ -323,6 +333,7 @@ impl Metrics {
                     counter.increment(1);
                 }
             }
+            Observation::Unsecured(why) => self.unsecured[*why as usize].increment(1),
             Observation::Refused { status } => {
                 let known = STATUSES.iter().position(|known| known == status);
                 self.refused[known.unwrap_or(STATUSES.len())].increment(1);
@@ -486,6 +497,31 @@ impl Metrics {
         series.panics.absolute(told.panics);
         series.workers_replaced.absolute(told.workers_replaced);
         series.access_log_dropped.absolute(told.access_log_dropped);
+    }
+
+    /// Shows until when each certificate is good, in seconds since 1970, by its place
+    /// in the configuration. One that is no longer used is NaN.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "gauges are floats; dates beyond 2^53 seconds do not occur"
+    )]
+    pub fn certificates(&self, shown: &[(String, i64)]) {
+        let make = Make(&self.recorder);
+        let mut known = self.certificates.lock();
+        for (_, gauge) in known
+            .iter()
+            .filter(|(label, _)| !shown.iter().any(|(it, _)| it == *label))
+        {
+            gauge.set(f64::NAN);
+        }
+        for (label, not_after) in shown.iter().take(CERTIFICATES_MAX) {
+            let gauge = known
+                .entry(label.clone())
+                .or_insert_with(|| make.gauge(&CERTIFICATE_EXPIRY, &[("certificate", label)]));
+            gauge.set(*not_after as f64);
+        }
+        drop(known);
+        self.page.lock().take();
     }
 
     /// Says whether the last reading of the configuration file was taken.

@@ -6,6 +6,7 @@
 
 mod access;
 mod answers;
+mod certificates;
 mod conductor;
 mod crew;
 mod lines;
@@ -134,6 +135,8 @@ pub fn start(config: Config, signals: Signals) -> anyhow::Result<Running> {
 
 /// The same, on sockets that were handed over, as far as any were.
 fn launch(mut config: Config, signals: Signals, given: Given) -> anyhow::Result<Running> {
+    // Somebody who started us may have installed it already.
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     // The lock comes before any listener: two processes on one state directory
     // must not answer the same provider.
     let opened = journal::open(&config.state.dir, clock::wall()).with_context(|| {
@@ -233,6 +236,8 @@ fn launch(mut config: Config, signals: Signals, given: Given) -> anyhow::Result<
         .context("could not open the file of pins")?;
     let metrics = Arc::new(Metrics::new(&as_strs(&paths), &config.rules));
     metrics.pins_loaded(pins_loaded as u64);
+    certificates::start(&shared.routing, &metrics)
+        .context("could not start the thread that watches certificates")?;
     let (desk, asks) = Desk::new(256);
     let (reader, readings) =
         Reader::start(config.path.clone()).context("could not start the reader's thread")?;

@@ -49,6 +49,7 @@ fn load(args: &Args) -> Result<Checked, String> {
     };
     let mut routes = loaded.config.verification();
     routes.extend(loaded.config.rescues());
+    routes.extend(loaded.config.encryption());
     Ok(Checked { warnings, routes })
 }
 

@@ -179,15 +179,6 @@ fn misspelt_keys_and_words_name_what_was_meant() {
 
 #[test]
 fn what_later_versions_obey_is_refused_by_name() {
-    for (section, key) in [("[listen]", "tls"), ("[backend.new]", "tls")] {
-        let to = format!("{section}\n{key} = []");
-        breaks(
-            section,
-            &to,
-            key,
-            &format!("`{key}` is not in this version: remove the line"),
-        );
-    }
     breaks(
         "[calls]",
         "[plan]\nadvance = \"auto\"\n[calls]",
@@ -235,11 +226,6 @@ fn what_later_versions_obey_is_refused_by_name() {
         "measure = \"error_rate\"",
         "measure = \"transactions\"",
         "is not in this version",
-    );
-    line(
-        "http://127.0.0.1:3002",
-        "https://127.0.0.1:3002",
-        "TLS to backends is not in this version",
     );
 }
 

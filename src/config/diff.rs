@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::text::Span;
 use super::walk::{named, shown};
-use super::{Access, Config, gate, health, routes, verify};
+use super::{Access, Config, gate, health, routes, tls, verify};
 use crate::measure::scorecard::Mature;
 use crate::model::Backend;
 use crate::proxy::settings::{Rescue, Route, Upstream, Verify};
@@ -147,8 +147,10 @@ fn refused(old: &Config, new: &Config) -> Vec<String> {
 fn edge(old: &Config, new: &Config, into: &mut Vec<String>) {
     let url = |upstream: &Upstream| {
         format!(
-            "http://{} ({:?} Host)",
-            upstream.authority, upstream.host_header
+            "{}://{} ({:?} Host)",
+            upstream.scheme(),
+            upstream.authority,
+            upstream.host_header
         )
     };
     for backend in Backend::ALL {
@@ -186,6 +188,7 @@ fn edge(old: &Config, new: &Config, into: &mut Vec<String>) {
             health::told(it.as_ref())
         });
     }
+    tls::changes(&old.proxy, &new.proxy, into);
     if old.proxy.token_secret != new.proxy.token_secret {
         into.push("`listen.token_secret` is another one".to_owned());
     }

@@ -39,7 +39,11 @@ fn names(draft: &Draft, add: &Add<'_>) {
     let mut taken: BTreeMap<String, Backend> = BTreeMap::new();
     for side in Backend::ALL {
         if let Some(backend) = &draft.backends[side] {
-            let own = format!("http://{}", backend.upstream.value.authority);
+            let own = format!(
+                "{}://{}",
+                backend.upstream.value.scheme(),
+                backend.upstream.value.authority
+            );
             taken.entry(own).or_insert(side);
         }
     }

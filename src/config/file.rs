@@ -7,6 +7,7 @@
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -15,11 +16,12 @@ use toml::de::DeTable;
 use super::problem::{Problem, Problems};
 use super::secret::{self, Secret};
 use super::walk::{At, Section, Value, shown};
-use super::{Access, LogFormat, OnEmpty, gate, health, routes, split, tables, text};
+use super::{Access, LogFormat, OnEmpty, gate, health, routes, split, tables, text, tls};
 use crate::breaker;
 use crate::measure::scorecard::Mature;
 use crate::model::PerBackend;
 use crate::proxy::settings::{Claim, HostHeader, Limits, PublicUrl, Upstream};
+use crate::proxy::tls::Inward;
 use crate::split::tenants::Unlisted;
 
 /// The file as far as it could be read.
@@ -60,6 +62,7 @@ pub(super) struct Listening {
     /// Where the secret of tokens is named, even if it could not be read.
     pub(super) token_secret_span: Option<Range<usize>>,
     pub(super) token_secret: Option<Secret>,
+    pub(super) tls: Option<Arc<Inward>>,
 }
 
 /// One `[backend.X]`.
@@ -83,7 +86,7 @@ pub(super) fn draft(table: &DeTable<'_>, problems: &Problems, base: &Path) -> Dr
     let (state_dir, on_empty) = state(&root.section("state", "[state]"));
     let limits = limits(&root.section("limits", "[limits]"));
     let (log_format, access) = log(&root.section("log", "[log]"));
-    let backends = backends(&root);
+    let backends = backends(&root, base);
     let routes = routes::read(&root, base);
     let (tenants_file, unlisted) = tenants(&root.section("tenants", "[tenants]"), base);
     let (short, mature) = calls(&root.section("calls", "[calls]"));
@@ -148,8 +151,9 @@ fn listen(section: &Section<'_>, base: &Path) -> Listening {
             .unwrap_or_default(),
         token_secret_span: token_secret.as_ref().map(|value| value.key_span.clone()),
         token_secret: token_secret.and_then(|value| secret::read(&value, base)),
+        tls: tls::inward(section, base),
     };
-    section.finish(&["tls"], &[]);
+    section.finish(&[], &[]);
     listening
 }
 
@@ -250,7 +254,7 @@ fn log(section: &Section<'_>) -> (LogFormat, Access) {
     (format, access)
 }
 
-fn backends(root: &Section<'_>) -> PerBackend<Option<Backend>> {
+fn backends(root: &Section<'_>, base: &Path) -> PerBackend<Option<Backend>> {
     let section = root.section("backend", "[backend]");
     if !section.is_there() && section.span.is_none() {
         root.problems.add(
@@ -261,8 +265,12 @@ fn backends(root: &Section<'_>) -> PerBackend<Option<Backend>> {
         return PerBackend::default();
     }
     let backends = PerBackend {
-        legacy: backend(&section, &section.section("legacy", "[backend.legacy]")),
-        new: backend(&section, &section.section("new", "[backend.new]")),
+        legacy: backend(
+            &section,
+            &section.section("legacy", "[backend.legacy]"),
+            base,
+        ),
+        new: backend(&section, &section.section("new", "[backend.new]"), base),
     };
     section.finish(
         &[],
@@ -271,7 +279,7 @@ fn backends(root: &Section<'_>) -> PerBackend<Option<Backend>> {
     backends
 }
 
-fn backend(parent: &Section<'_>, section: &Section<'_>) -> Option<Backend> {
+fn backend(parent: &Section<'_>, section: &Section<'_>, base: &Path) -> Option<Backend> {
     if !section.is_there() {
         // Of the wrong kind was already said.
         if section.span.is_none() {
@@ -303,17 +311,16 @@ fn backend(parent: &Section<'_>, section: &Section<'_>) -> Option<Backend> {
     let cap = gate::read(section);
     let breaker = health::breaker(section);
     let health = health::read(section);
-    section.finish(&["tls"], &[]);
-    let url = url?;
-    let origin = url.read("\"http://127.0.0.1:3001\"", text::origin)?;
-    if origin.scheme == "https" {
-        let help =
-            "put a TLS-terminating hop beside the backend, or use http:// on a private network";
-        let message = "TLS to backends is not in this version";
-        url.problems
-            .add(Problem::error(Some(url.span()), message).help(help));
+    let origin = (url.as_ref()).and_then(|url| url.read("\"http://127.0.0.1:3001\"", text::origin));
+    let (Some(url), Some(origin)) = (url, origin) else {
+        // What it would be held against is missing.
+        drop(section.get("tls"));
+        section.finish(&[], &[]);
         return None;
-    }
+    };
+    let tls = tls::outward(section, &url, &origin, base);
+    section.finish(&[], &[]);
+    let tls = tls.ok()?;
     let upstream = url.at(Upstream {
         authority: origin.authority(),
         host: origin.host,
@@ -323,6 +330,7 @@ fn backend(parent: &Section<'_>, section: &Section<'_>) -> Option<Backend> {
         claim,
         cap,
         health,
+        tls,
     });
     Some(Backend {
         upstream,

@@ -23,6 +23,14 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
     Duration::try_from(span).ok()
 }
 
+/// The day of a moment in seconds since 1970, as people write it; in UTC.
+pub(super) fn day(seconds: i64) -> String {
+    jiff::Timestamp::from_second(seconds).map_or_else(
+        |_| "a day beyond counting".to_owned(),
+        |at| at.strftime("%Y-%m-%d").to_string(),
+    )
+}
+
 /// A share such as `5%`, as 0..=1.
 pub(super) fn share(text: &str) -> Option<f64> {
     let number = text.trim().strip_suffix('%')?.trim_end();

@@ -116,6 +116,14 @@ pub(super) const REFUSED: Name = Name(
     "switchback_refused_total",
     "Requests refused at the public edge, by status sent.",
 );
+pub(super) const UNSECURED: Name = Name(
+    "switchback_tls_handshakes_failed_total",
+    "Clients whose TLS handshake came to nothing, by how.",
+);
+pub(super) const CERTIFICATE_EXPIRY: Name = Name(
+    "switchback_certificate_expiry_timestamp_seconds",
+    "When a certificate ceases to be good, in seconds since 1970, by its place in the configuration.",
+);
 pub(super) const FLAWED: Name = Name(
     "switchback_documents_flawed_total",
     "Answers with a flaw in the document, also where it was only a warning.",
@@ -202,7 +210,8 @@ pub(super) const HEALTH_CHECKS: Name = Name(
 );
 pub(super) const BUILD: Name = Name("switchback_build_info", "1; the labels name the build.");
 
-pub(super) const COUNTERS: [&Name; 28] = [
+pub(super) const COUNTERS: [&Name; 29] = [
+    &UNSECURED,
     &WEBHOOKS,
     &UNCOUNTED,
     &SIGNATURES,
@@ -232,7 +241,8 @@ pub(super) const COUNTERS: [&Name; 28] = [
     &WORKERS_REPLACED,
     &ACCESS_LOG_DROPPED,
 ];
-pub(super) const GAUGES: [&Name; 21] = [
+pub(super) const GAUGES: [&Name; 22] = [
+    &CERTIFICATE_EXPIRY,
     &CALLS_ACTIVE,
     &STREAMS_ACTIVE,
     &CAP,

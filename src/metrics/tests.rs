@@ -148,7 +148,9 @@ fn every_series_of_the_contract_is_there_before_anything_happened() {
 
 #[test]
 fn each_name_has_a_help_line_and_begins_with_our_own_word() {
-    let page = metrics().render();
+    let metrics = metrics();
+    metrics.certificates(&[("listen-0".to_owned(), 1)]);
+    let page = metrics.render();
     for name in COUNTERS.iter().chain(&GAUGES).chain(&HISTOGRAMS) {
         assert!(name.0.starts_with("switchback_"), "{}", name.0);
         assert!(page.contains(&format!("# HELP {} ", name.0)), "{}", name.0);
@@ -325,6 +327,31 @@ fn positions_in_the_arrays_are_positions_in_the_enums() {
         assert_eq!(flaw as usize, i, "{flaw:?}");
     }
     assert_eq!((Kind::Voice as usize, Kind::Event as usize), (0, 1));
+}
+
+#[test]
+fn a_certificate_shows_when_it_ends_until_it_is_no_longer_used() {
+    let metrics = metrics();
+    metrics.observe(&Observation::Unsecured(Unsecured::Late));
+    let shown = |place: &str, end| vec![(place.to_owned(), end)];
+    metrics.certificates(&shown("listen-0", 1_900_000_000));
+    let name = "switchback_certificate_expiry_timestamp_seconds";
+    let page = metrics.render();
+    has(
+        &page,
+        &format!("{name}{{certificate=\"listen-0\"}} 1900000000"),
+    );
+    has(
+        &page,
+        r#"switchback_tls_handshakes_failed_total{reason="late"} 1"#,
+    );
+    metrics.certificates(&shown("backend-new", 1_800_000_000));
+    let page = metrics.render();
+    has(&page, &format!("{name}{{certificate=\"listen-0\"}} NaN"));
+    has(
+        &page,
+        &format!("{name}{{certificate=\"backend-new\"}} 1800000000"),
+    );
 }
 
 #[test]

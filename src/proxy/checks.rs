@@ -146,6 +146,7 @@ mod tests {
             claim: None,
             cap: None,
             health: None,
+            tls: None,
         }
     }
 

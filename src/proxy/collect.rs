@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
-use http_body::Body as _;
+use http_body::{Body as _, Frame};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
@@ -43,7 +43,7 @@ pub(super) async fn collect(mut body: Incoming, max: usize, conn: &Conn) -> Resu
 
 /// The next piece of a body; None at its end. Trailers are dropped.
 async fn next_data(body: &mut Incoming, conn: &Conn) -> Result<Option<Bytes>, Refusal> {
-    while let Some(frame) = body.frame().await {
+    while let Some(frame) = next_frame(body, conn).await {
         match frame {
             Ok(frame) => {
                 if let Ok(data) = frame.into_data() {
@@ -65,4 +65,19 @@ async fn next_data(body: &mut Incoming, conn: &Conn) -> Result<Option<Bytes>, Re
         }
     }
     Ok(None)
+}
+
+/// The next frame, in its time where the wire does not watch it. None at the end.
+async fn next_frame(body: &mut Incoming, conn: &Conn) -> Option<Result<Frame<Bytes>, ()>> {
+    let frame = match conn.body_until.get() {
+        None => body.frame().await,
+        Some(until) => match conn.within(until, body.frame()).await {
+            Some(frame) => frame,
+            None => {
+                conn.trouble.set(Some(Trouble::Slow));
+                return Some(Err(()));
+            }
+        },
+    };
+    frame.map(|frame| frame.map_err(drop))
 }

@@ -194,7 +194,7 @@ pub(super) async fn receive(
         leave,
         backend,
     } = sent;
-    upstream::wait(&link).await?;
+    upstream::wait(&mut link).await?;
     let mut scratch = worker.scratch();
     let answer = upstream::receive(&mut link, &mut scratch.input, &method, whole_max).await?;
     worker.keep(scratch);
@@ -255,10 +255,9 @@ async fn connect(
     to: &Upstream,
     backend: Backend,
 ) -> Result<Link, Failure> {
-    let begun = clock::tick();
     let connected = pool.connect(to).await;
     let link = connected.map_err(|error| worker.no_connection(error))?;
-    let took = clock::tick().since(begun).as_micros();
+    let took = link.took.as_micros();
     worker.note(Observation::Connected {
         backend,
         took_us: u32::try_from(took).unwrap_or(u32::MAX),

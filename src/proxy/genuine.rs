@@ -8,6 +8,7 @@ use crate::clock;
 use crate::measure::{Checked, Found, Observation};
 use crate::protocol::signature::Signed;
 use crate::proxy::head::text;
+use crate::proxy::peer::Peer;
 use crate::proxy::settings::{PublicUrl, Route};
 use crate::proxy::strict::Refusal;
 use crate::proxy::websocket;
@@ -41,7 +42,7 @@ fn is_no_webhook(head: &Parts, target: &str, body: &[u8]) -> bool {
 pub(super) fn check(
     worker: &Worker,
     route: &Route,
-    public: Option<&PublicUrl>,
+    (public, peer): (Option<&PublicUrl>, Peer),
     head: &Parts,
     target: &str,
     body: &[u8],
@@ -55,7 +56,7 @@ pub(super) fn check(
     let received = || text(&head.headers, header::HOST).unwrap_or_default();
     let signed = Signed {
         method: head.method.as_str(),
-        scheme: public.map_or("http", |public| &public.scheme),
+        scheme: public.map_or_else(|| peer.scheme(), |public| &public.scheme),
         authority: public.map_or_else(received, |public| &public.authority),
         target,
         headers: &head.headers,

@@ -59,7 +59,7 @@ impl Outgoing<'_> {
     pub(super) fn signed_by(&self, token: &TwilioToken, body: &[u8]) -> HeaderValue {
         token.sign(&Signed {
             method: self.head.method.as_str(),
-            scheme: "http",
+            scheme: self.upstream.scheme(),
             authority: &self.upstream.authority,
             target: self.target,
             headers: &self.head.headers,
@@ -163,7 +163,9 @@ impl Outgoing<'_> {
         out.extend_from_slice(self.peer_text.as_bytes());
         out.extend_from_slice(b"\r\n");
         if !kept.proto {
-            let scheme = self.public.map_or("http", |public| &public.scheme);
+            let scheme = self
+                .public
+                .map_or_else(|| self.peer.scheme(), |public| &public.scheme);
             line(out, b"x-forwarded-proto", &[scheme.as_bytes()]);
         }
         let host = self
@@ -331,6 +333,7 @@ mod tests {
             claim: None,
             cap: None,
             health: None,
+            tls: None,
         };
         let mut out = Vec::new();
         Outgoing {
@@ -342,6 +345,7 @@ mod tests {
             peer: Peer {
                 address: PROVIDER.parse().unwrap(),
                 trusted,
+                secure: false,
             },
             peer_text: PROVIDER,
             public: None,

@@ -16,6 +16,8 @@ pub(super) struct Peer {
     pub(super) address: IpAddr,
     /// It is one of the `trusted_proxies`, so what it forwards is believed.
     pub(super) trusted: bool,
+    /// It speaks TLS to us.
+    pub(super) secure: bool,
 }
 
 impl Peer {
@@ -26,7 +28,18 @@ impl Peer {
         Self {
             address,
             trusted: contains(trusted_proxies, address),
+            secure: false,
         }
+    }
+
+    /// Over a connection that is encrypted, or is not.
+    pub(super) const fn over_tls(self, secure: bool) -> Self {
+        Self { secure, ..self }
+    }
+
+    /// The scheme of the URL that it asked for, as far as we can see.
+    pub(super) const fn scheme(self) -> &'static str {
+        if self.secure { "https" } else { "http" }
     }
 
     /// Whose request it is: the last hop that is not a trusted proxy. None when a

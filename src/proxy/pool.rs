@@ -5,16 +5,17 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use socket2::SockRef;
 use tokio::net::{TcpStream, lookup_host};
+use tokio_rustls::{TlsConnector, TlsStream};
 
 use crate::clock;
 use crate::model::Tick;
 use crate::proxy::settings::Upstream;
+use crate::proxy::tls::Outward;
+use crate::proxy::transport::{Tcp, Transport};
 
 /// An unused connection is closed after this time. Below what backends usually
 /// keep, so that it is rarely them who close.
@@ -23,15 +24,12 @@ const IDLE: Duration = Duration::from_secs(4);
 const IDLE_MAX: usize = 1024;
 /// A name is looked up again after this time, in case the backend has moved.
 const NAME: Duration = Duration::from_secs(30);
-/// A connection used so lately is taken at tokio's word; one that has rested
-/// longer is asked for its state by a system call of its own.
-const FRESH: Duration = Duration::from_millis(1);
 
 /// A connection to a backend.
 #[derive(Debug)]
 pub(super) struct Link {
     /// The connection.
-    pub(super) stream: TcpStream,
+    pub(super) stream: Transport,
     /// It has carried a request before.
     pub(super) reused: bool,
     /// Read while a request was still being written.
@@ -39,6 +37,10 @@ pub(super) struct Link {
     /// The backend answered before the end of a request, which it was then spared:
     /// nothing else can be said on this connection.
     pub(super) cut: bool,
+    /// How long the network took to open it; what TLS took on top is not in it.
+    pub(super) took: Duration,
+    /// The print of the TLS it speaks.
+    print: Option<u64>,
     idle_since: Tick,
 }
 
@@ -53,10 +55,14 @@ struct Inner {
     /// Where these connections go; another address empties the pool.
     host: String,
     port: u16,
+    /// By which TLS; files that have changed are another.
+    print: Option<u64>,
     /// Oldest first.
     idle: Vec<Link>,
     addresses: Vec<IpAddr>,
     looked_up: Tick,
+    /// It was said that TLS fails there.
+    said: bool,
 }
 
 impl Pool {
@@ -64,14 +70,17 @@ impl Pool {
     pub(super) fn take(&self, upstream: &Upstream, now: Tick) -> Option<Link> {
         let mut inner = self.inner.borrow_mut();
         inner.point_at(upstream);
-        while let Some(link) = inner.idle.pop() {
+        while let Some(mut link) = inner.idle.pop() {
             let rested = now.since(link.idle_since);
             if rested >= IDLE {
                 // Those below have rested longer.
-                inner.idle.clear();
+                link.stream.farewell();
+                for mut link in inner.idle.drain(..) {
+                    link.stream.farewell();
+                }
                 return None;
             }
-            if is_quiet(&link.stream, rested) {
+            if link.stream.is_quiet(rested) {
                 return Some(link);
             }
         }
@@ -89,15 +98,29 @@ impl Pool {
             io::ErrorKind::NotFound,
             "the backend's name has no address; check [backend] url",
         );
+        let begun = clock::tick();
         for address in self.addresses(upstream).await? {
             match TcpStream::connect(SocketAddr::new(address, upstream.port)).await {
                 Ok(stream) => {
+                    let took = clock::tick().since(begun);
                     stream.set_nodelay(true)?;
+                    let (stream, print) = match &upstream.tls {
+                        None => (Transport::Plain(stream), None),
+                        Some(tls) => match self.secure(upstream, tls, stream).await {
+                            Ok(secured) => secured,
+                            Err(error) => {
+                                failure = error;
+                                continue;
+                            }
+                        },
+                    };
                     return Ok(Link {
                         stream,
                         reused: false,
                         early: Vec::new(),
                         cut: false,
+                        took,
+                        print,
                         idle_since: Tick::default(),
                     });
                 }
@@ -117,7 +140,8 @@ impl Pool {
     /// Takes a connection back whose answer was read to its end.
     pub(super) fn give_back(&self, upstream: &Upstream, mut link: Link, now: Tick) {
         let mut inner = self.inner.borrow_mut();
-        if inner.is_for(upstream) && inner.idle.len() < IDLE_MAX {
+        let ours = inner.is_for(upstream) && link.print == inner.print;
+        if ours && inner.idle.len() < IDLE_MAX {
             link.reused = true;
             link.idle_since = now;
             inner.idle.push(link);
@@ -130,7 +154,40 @@ impl Pool {
         let expired = inner
             .idle
             .partition_point(|link| now.since(link.idle_since) >= IDLE);
-        inner.idle.drain(..expired);
+        for mut link in inner.idle.drain(..expired) {
+            link.stream.farewell();
+        }
+    }
+
+    /// Shakes hands with the backend. That it fails is said once, until it works again.
+    async fn secure(
+        &self,
+        upstream: &Upstream,
+        tls: &Outward,
+        stream: TcpStream,
+    ) -> io::Result<(Transport, Option<u64>)> {
+        let (config, print) = tls.config();
+        let connector = TlsConnector::from(config);
+        let secured = connector.connect(tls.name(), Tcp::new(stream)).await;
+        let said = std::mem::replace(&mut self.inner.borrow_mut().said, secured.is_err());
+        match secured {
+            Ok(stream) => {
+                let stream = Box::new(TlsStream::Client(stream));
+                Ok((Transport::Tls(stream), Some(print)))
+            }
+            Err(error) => {
+                if !said {
+                    tracing::warn!(
+                        backend = upstream.authority,
+                        expects = tls.told(),
+                        %error,
+                        "No TLS with a backend, so it counts as not reachable. If its certificate is \
+                         right, name its authority with ca_file, or its name with server_name."
+                    );
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Every address of the backend, IP literals without asking anybody.
@@ -161,7 +218,8 @@ impl Pool {
 
 impl Inner {
     fn is_for(&self, upstream: &Upstream) -> bool {
-        self.port == upstream.port && self.host == upstream.host
+        let print = upstream.tls.as_ref().map(|tls| tls.print());
+        self.port == upstream.port && self.print == print && self.host == upstream.host
     }
 
     fn point_at(&mut self, upstream: &Upstream) {
@@ -169,21 +227,12 @@ impl Inner {
             *self = Self {
                 host: upstream.host.clone(),
                 port: upstream.port,
+                print: upstream.tls.as_ref().map(|tls| tls.print()),
+                said: self.said,
                 ..Self::default()
             };
         }
     }
-}
-
-/// Is it still open, with nothing to read? A byte that nobody asked for would be
-/// taken for the beginning of the next answer.
-fn is_quiet(stream: &TcpStream, rested: Duration) -> bool {
-    let peeked = if rested < FRESH {
-        stream.try_read(&mut [0])
-    } else {
-        SockRef::from(stream).peek(&mut [MaybeUninit::uninit()])
-    };
-    matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
 #[cfg(test)]
@@ -206,6 +255,7 @@ mod tests {
             claim: None,
             cap: None,
             health: None,
+            tls: None,
         };
         (listener, upstream)
     }

@@ -71,7 +71,7 @@ async fn answer(
     let received = strict::check(head, settings.limits.body)?;
     let (path, _) = split(received);
     let route = find_route(&settings.routes, path)?;
-    let peer = Peer::new(conn.peer, &settings.trusted_proxies);
+    let peer = Peer::new(conn.peer, &settings.trusted_proxies).over_tls(conn.secure.get());
     if !peer.admitted(&route.sources, &head.headers, &settings.trusted_proxies) {
         return Err(Refusal::closing(
             StatusCode::FORBIDDEN,
@@ -85,7 +85,7 @@ async fn answer(
     }
     let body = collect(body, settings.limits.body, conn).await?;
     let public = settings.public.as_ref();
-    let genuine = genuine::check(worker, route, public, head, received, &body)?;
+    let genuine = genuine::check(worker, route, (public, peer), head, received, &body)?;
     // Our own token is for us alone; the signature was over it, the backend's part is not.
     let stripped = stripped(&routing, route, received);
     let target = stripped.as_ref().map_or(received, |(target, _)| target);

@@ -63,11 +63,11 @@ pub(super) struct Case<'a> {
 #[derive(Debug)]
 enum First {
     /// An answer, if not a good one.
-    Came(Came),
+    Came(Box<Came>),
     /// None; its account is settled.
     Failed(Failure),
     /// It may still answer.
-    Late(Late, Why),
+    Late(Box<Late>, Why),
 }
 
 /// An answer that was weighed; its account is open.
@@ -106,7 +106,7 @@ pub(super) async fn answer(case: &Case<'_>, mut seat: Seat, account: Account) ->
         _ => remedy,
     };
     match first {
-        First::Came(came) if came.will_do() => case.pass_on(came),
+        First::Came(came) if came.will_do() => case.pass_on(*came),
         first if remedy != Remedy::None => second::ask_legacy(case, remedy, seat, first).await,
         first if case.told.is_media(case.verdict.method) => {
             media::ask_the_other(case, seat, first).await
@@ -163,16 +163,16 @@ impl Case<'_> {
             Some(Either::Right(_)) => Why::Flip,
             None => Why::Late,
         };
-        First::Late(Late::new(self, receiving, account), why)
+        First::Late(Box::new(Late::new(self, receiving, account)), why)
     }
 
     fn first(&self, received: Result<Delivery, Failure>, mut account: Account) -> First {
         match received {
-            Ok(delivery) => First::Came(Came {
+            Ok(delivery) => First::Came(Box::new(Came {
                 sentence: weigh(&delivery, &self.verdict),
                 delivery,
                 account,
-            }),
+            })),
             Err(failure) => {
                 account.fail(failure.cause);
                 First::Failed(failure)
@@ -250,11 +250,11 @@ impl Case<'_> {
         }
         match (said, first) {
             (Some(said), First::Came(came)) => {
-                self.discard(came);
+                self.discard(*came);
                 said
             }
             (Some(said), _) => said,
-            (None, First::Came(came)) => self.pass_on(came),
+            (None, First::Came(came)) => self.pass_on(*came),
             (None, First::Failed(failure)) => no_answer(&failure),
             (None, First::Late(..)) => no_answer(&Failure::timeout()),
         }

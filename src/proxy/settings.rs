@@ -14,6 +14,7 @@ use crate::gate::Cap;
 use crate::health;
 use crate::model::{PerBackend, Protocol};
 use crate::protocol::signature::{self, TwilioToken, Verifier};
+use crate::proxy::tls::{Inward, Outward};
 use crate::split::tenants::{Directory, Source, Unlisted};
 
 /// Everything the public edge obeys.
@@ -40,6 +41,8 @@ pub struct Settings {
     /// What tokens in URLs are signed with, where the file names it; else the
     /// installation's own secret.
     pub token_secret: Option<Arc<[u8]>>,
+    /// What is spoken where webhooks come in; None: plain HTTP.
+    pub tls: Option<Arc<Inward>>,
 }
 
 impl fmt::Debug for Settings {
@@ -56,6 +59,7 @@ impl fmt::Debug for Settings {
             short,
             addresses,
             token_secret,
+            tls,
         } = self;
         f.debug_struct("Settings")
             .field("public", public)
@@ -68,6 +72,7 @@ impl fmt::Debug for Settings {
             .field("short", short)
             .field("addresses", addresses)
             .field("token_secret", &token_secret.as_ref().map(|_| "MASKED"))
+            .field("tls", tls)
             .finish()
     }
 }
@@ -121,6 +126,15 @@ pub struct Upstream {
     pub cap: Option<Cap>,
     /// How its health is asked for, if it is.
     pub health: Option<health::Settings>,
+    /// How TLS is spoken to it; None: plain HTTP.
+    pub tls: Option<Arc<Outward>>,
+}
+
+impl Upstream {
+    /// The scheme of its own URL.
+    pub const fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
 }
 
 /// A mark in the query of a webhook.

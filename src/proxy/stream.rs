@@ -32,7 +32,14 @@ pub(super) async fn answer(
     peer: Peer,
 ) -> Result<Response<Reply>, Refusal> {
     let settings = &routing.settings;
-    let genuine = genuine::check(worker, route, settings.public.as_ref(), head, received, b"")?;
+    let genuine = genuine::check(
+        worker,
+        route,
+        (settings.public.as_ref(), peer),
+        head,
+        received,
+        b"",
+    )?;
     let stripped = stripped(routing, route, received);
     let target = stripped.as_ref().map_or(received, |(target, _)| target);
     let token = (stripped.as_ref())

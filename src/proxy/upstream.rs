@@ -147,11 +147,13 @@ pub(super) enum Body {
 /// have answered, so dying in the middle is no error here: the answer will tell.
 pub(super) async fn send(link: &mut Link, head: &[u8], body: &[u8]) -> Result<bool, Failure> {
     let mut began = false;
+    let before = link.stream.written();
     let mut rest = head;
     while !rest.is_empty() {
         match link.stream.write(rest).await {
             Ok(written) if written > 0 => rest = rest.get(written..).unwrap_or_default(),
-            Ok(_) | Err(_) if began => return Ok(true),
+            // Of what TLS took in one go, some may have left.
+            Ok(_) | Err(_) if began || link.stream.written() > before => return Ok(true),
             Ok(_) | Err(_) if link.reused => return Ok(false),
             Ok(_) => return Err(Failure::died(Cause::Reset, None)),
             Err(error) => return Err(Failure::died(Cause::Reset, Some(error))),
@@ -161,6 +163,8 @@ pub(super) async fn send(link: &mut Link, head: &[u8], body: &[u8]) -> Result<bo
     if !body.is_empty() {
         send_apart(link, body).await;
     }
+    // What TLS still holds; that this fails, the answer will tell.
+    drop(link.stream.flush().await);
     Ok(true)
 }
 
@@ -221,7 +225,7 @@ fn is_refusal(answer: &[u8]) -> bool {
 /// # Errors
 ///
 /// The system has no way left to tell us.
-pub(super) async fn wait(link: &Link) -> Result<(), Failure> {
+pub(super) async fn wait(link: &mut Link) -> Result<(), Failure> {
     if !link.early.is_empty() || link.cut {
         return Ok(());
     }

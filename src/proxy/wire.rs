@@ -21,17 +21,17 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 use crate::clock;
 use crate::model::Tick;
 use crate::proxy::framing::{Framing, Phase};
 use crate::proxy::settings::Limits;
+use crate::proxy::transport::Transport;
 use crate::proxy::websocket::Plan;
 
 /// A client that takes none of its answer for this long is cut off.
-const WRITE_STALL: Duration = Duration::from_secs(15);
+pub(super) const WRITE_STALL: Duration = Duration::from_secs(15);
 
 /// A body must come at this many bytes a second, else 408: with only a time for all of
 /// it, whoever sends a byte now and then holds a connection for all of that time.
@@ -51,6 +51,8 @@ pub(super) struct Conn {
     pub(super) peer: IpAddr,
     /// The same as text, for the backends.
     pub(super) peer_text: Box<str>,
+    /// It came through TLS.
+    pub(super) secure: Cell<bool>,
     /// When the last bytes came.
     pub(super) arrived: Cell<Tick>,
     /// When the last request was answered.
@@ -72,6 +74,8 @@ pub(super) struct Conn {
     pub(super) streaming: Cell<bool>,
     /// How it goes on once hyper has written the 101.
     pub(super) plan: RefCell<Option<Box<Plan>>>,
+    /// Where a body's time is not watched below: until when it must be there.
+    pub(super) body_until: Cell<Option<Tick>>,
     /// There is no more time for it: end it.
     pub(super) cut: Cell<bool>,
     /// Whole requests that have come so far.
@@ -116,6 +120,7 @@ impl Conn {
         Rc::new(Self {
             peer,
             peer_text: peer.to_string().into(),
+            secure: Cell::new(false),
             arrived: Cell::new(now),
             answered: Cell::new(now),
             busy: Cell::new(0),
@@ -126,6 +131,7 @@ impl Conn {
             upgrading: Cell::new(false),
             streaming: Cell::new(false),
             plan: RefCell::new(None),
+            body_until: Cell::new(None),
             cut: Cell::new(false),
             came: Cell::new(0),
             clean: Cell::new(true),
@@ -198,6 +204,15 @@ impl Conn {
         }
     }
 
+    /// The task that polls this is the connection's own: good for as long as it lives,
+    /// also for one whose first bytes are here before it is looked at.
+    pub(super) fn wakes(&self, cx: &Context<'_>) {
+        let mut waker = self.waker.borrow_mut();
+        if waker.is_none() {
+            *waker = Some(cx.waker().clone());
+        }
+    }
+
     fn wake(&self) {
         if let Some(waker) = self.waker.borrow().as_ref() {
             waker.wake_by_ref();
@@ -208,7 +223,7 @@ impl Conn {
 /// The connection as hyper reads and writes it.
 #[derive(Debug)]
 pub(super) struct Wire {
-    stream: TcpStream,
+    stream: Transport,
     conn: Rc<Conn>,
     framing: Framing,
     limits: Limits,
@@ -219,11 +234,13 @@ pub(super) struct Wire {
     /// Bytes to give hyper instead of what the client sent; then nothing more.
     poison: Option<&'static [u8]>,
     timer: Timer,
+    /// What had gone out through TLS when it last had to wait.
+    written: u64,
 }
 
 impl Wire {
     /// Watches a stream.
-    pub(super) fn new(stream: TcpStream, conn: Rc<Conn>, limits: Limits, now: Tick) -> Self {
+    pub(super) fn new(stream: Transport, conn: Rc<Conn>, limits: Limits, now: Tick) -> Self {
         Self {
             stream,
             conn,
@@ -233,6 +250,7 @@ impl Wire {
             bytes: 0,
             poison: None,
             timer: Timer::default(),
+            written: 0,
         }
     }
 
@@ -241,12 +259,8 @@ impl Wire {
     pub(super) async fn next(&mut self) -> bool {
         self.conn.parking.set(Parking::Parked);
         let something = poll_fn(|cx| {
-            if self.conn.waker.borrow().is_none() {
-                // The task's own: good for as long as the connection lives, also
-                // for one whose first bytes are here before it is looked at.
-                self.conn.waker.replace(Some(cx.waker().clone()));
-            }
-            if self.stream.poll_read_ready(cx).is_ready() {
+            self.conn.wakes(cx);
+            if self.stream.poll_something(cx).is_ready() {
                 return Poll::Ready(true);
             }
             if self.conn.closing.get() {
@@ -256,6 +270,9 @@ impl Wire {
         })
         .await;
         self.conn.parking.set(Parking::Active);
+        if !something {
+            self.stream.farewell();
+        }
         something
     }
 
@@ -344,11 +361,11 @@ impl Wire {
         self.since.max(self.conn.answered.get()) + self.limits.idle_timeout
     }
 
-    fn watch_write(
+    fn watch_write<T>(
         &mut self,
         cx: &mut Context<'_>,
-        written: Poll<io::Result<usize>>,
-    ) -> Poll<io::Result<usize>> {
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.conn.stalled.set(None);
             return written;
@@ -357,6 +374,26 @@ impl Wire {
         self.conn.stalled.set(Some(stalled));
         ready!(self.timer.poll(cx, stalled + WRITE_STALL));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl Wire {
+    /// What was written waits below TLS until it is flushed, so there a client that
+    /// takes nothing shows.
+    fn watch_tls(
+        &mut self,
+        cx: &mut Context<'_>,
+        done: Poll<io::Result<()>>,
+    ) -> Poll<io::Result<()>> {
+        if !self.stream.is_tls() || self.conn.streaming.get() {
+            return done;
+        }
+        let written = self.stream.written();
+        if std::mem::replace(&mut self.written, written) != written {
+            // Slowly, but it goes.
+            self.conn.stalled.set(None);
+        }
+        self.watch_write(cx, done)
     }
 }
 
@@ -405,11 +442,15 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.stream).poll_flush(cx);
+        this.watch_tls(cx, flushed)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+        let this = self.get_mut();
+        let shut = Pin::new(&mut this.stream).poll_shutdown(cx);
+        this.watch_tls(cx, shut)
     }
 }
 

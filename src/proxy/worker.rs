@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use futures_util::FutureExt;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use rustls::ServerConfig;
 use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream};
@@ -36,10 +38,11 @@ use crate::model::{PerBackend, Tick};
 use crate::proxy::pool::Pool;
 use crate::proxy::pulse::Mishap;
 use crate::proxy::settings::Limits;
+use crate::proxy::transport::Transport;
 use crate::proxy::upstream::{self, Failure, INPUT};
 use crate::proxy::websocket::Plan;
 use crate::proxy::wire::{Conn, Parking, Wire};
-use crate::proxy::{Shared, listener, peer, request, sources, websocket};
+use crate::proxy::{Shared, http2, listener, peer, request, sources, tls, websocket};
 use upkeep::{beat, park, sweep, tireless};
 
 /// A request head may be this long; more is 431.
@@ -259,7 +262,7 @@ impl Worker {
         self.shared.sources.take(peer.ip(), most).map(Some)
     }
 
-    fn limits(&self) -> Limits {
+    pub(super) fn limits(&self) -> Limits {
         self.shared.routing.load().settings.limits
     }
 
@@ -483,17 +486,60 @@ fn admit(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
     let now = clock::tick();
     let conn = Conn::new(peer.ip(), now);
     worker.connections.borrow_mut().insert(id, conn.clone());
-    let wire = Wire::new(stream, conn.clone(), worker.limits(), now);
-    let life = serve(worker.clone(), conn, wire, id);
-    tokio::task::spawn_local(async move {
-        life.await;
-        drop(place);
-    });
+    let speaks = worker
+        .shared
+        .routing
+        .load()
+        .settings
+        .tls
+        .as_ref()
+        .map(|tls| tls.config());
+    let limits = worker.limits();
+    if let Some(config) = speaks {
+        conn.secure.set(true);
+        let life = secure(worker.clone(), conn.clone(), (stream, config), id, now);
+        // On the heap, because plain ones should not carry room for it.
+        let life = serve(worker.clone(), conn, Box::pin(life), id);
+        tokio::task::spawn_local(keeping(place, life));
+        return;
+    }
+    let wire = Wire::new(Transport::Plain(stream), conn.clone(), limits, now);
+    let life = converse(worker.clone(), conn.clone(), wire, id);
+    tokio::task::spawn_local(keeping(place, serve(worker.clone(), conn, life, id)));
+}
+
+/// A life in a place that is given back at its end.
+async fn keeping(place: Option<sources::Place>, life: impl Future<Output = ()>) {
+    life.await;
+    drop(place);
+}
+
+/// The life of a connection that begins with a TLS handshake, for which it has the time
+/// of a head.
+async fn secure(
+    worker: Rc<Worker>,
+    conn: Rc<Conn>,
+    (stream, config): (TcpStream, Arc<ServerConfig>),
+    id: u64,
+    now: Tick,
+) {
+    let limits = worker.limits();
+    let greeting = tls::greet(&conn, stream, config, now + limits.head_timeout);
+    match Box::pin(greeting).await {
+        Ok(stream) if stream.is_http2() => {
+            Box::pin(http2::converse(&worker, &conn, stream)).await;
+        }
+        Ok(stream) => {
+            let wire = Wire::new(stream, conn.clone(), limits, clock::tick());
+            converse(worker, conn, wire, id).await;
+        }
+        Err(why) => worker.note(Observation::Unsecured(why)),
+    }
 }
 
 /// A connection's life. A panic ends it and nothing else.
-async fn serve(worker: Rc<Worker>, conn: Rc<Conn>, wire: Wire, id: u64) {
-    let mut life = pin!(converse(worker.clone(), conn.clone(), wire, id));
+async fn serve(worker: Rc<Worker>, conn: Rc<Conn>, life: impl Future<Output = ()>, id: u64) {
+    let mut life = pin!(life);
     let life = poll_fn(|cx| {
         // A websocket ends by itself, with a word to both sides.
         if conn.cut.get() && !conn.streaming.get() {

@@ -93,7 +93,10 @@ impl Evidence {
             }
             Observation::Stream { backend, what } => self.cards[*backend].streamed(*what),
             Observation::Health(what) => self.cards[what.backend].checked(what),
-            Observation::Checked(_) | Observation::Rescued(_) | Observation::Refused { .. } => {}
+            Observation::Checked(_)
+            | Observation::Rescued(_)
+            | Observation::Unsecured(_)
+            | Observation::Refused { .. } => {}
         }
     }
 

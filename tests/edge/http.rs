@@ -49,7 +49,7 @@ pub(crate) fn converse(mut stream: &TcpStream, request: impl AsRef<[u8]>) {
     assert_eq!(status(&String::from_utf8(answer).unwrap()), 200);
 }
 
-pub(crate) fn read_all(stream: &mut TcpStream) -> String {
+pub(crate) fn read_all(stream: &mut impl Read) -> String {
     let mut all = Vec::new();
     // A reset after the answer is an end too.
     drop(stream.read_to_end(&mut all));
@@ -57,7 +57,7 @@ pub(crate) fn read_all(stream: &mut TcpStream) -> String {
 }
 
 /// One request with a Content-Length body (or none); None when the peer closed.
-pub(crate) fn read_request(stream: &mut TcpStream) -> Option<Vec<u8>> {
+pub(crate) fn read_request(stream: &mut impl Read) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut piece = [0; 65536];
     loop {

@@ -275,6 +275,7 @@ fn settings(legacy: SocketAddr, new: SocketAddr) -> Settings {
         short: Duration::from_secs(5),
         addresses: None,
         token_secret: None,
+        tls: None,
     }
 }
 
@@ -288,6 +289,7 @@ fn upstream(at: SocketAddr) -> Upstream {
         claim: None,
         cap: None,
         health: None,
+        tls: None,
     }
 }
 

@@ -4,7 +4,8 @@
 //! No process is started and no file is read, so a test may change any setting and
 //! look at what was counted; what needs the whole binary is in `tests/process`.
 //! First come what the tests share (the proxy, its backends, the bytes and frames
-//! between them), then webhooks, then websockets.
+//! between them), then webhooks, then websockets, then all of it
+//! through TLS.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
@@ -25,3 +26,7 @@ mod tokens;
 mod handshakes;
 mod stream_ends;
 mod streams;
+
+mod certificates;
+mod http2;
+mod tls;

@@ -178,7 +178,11 @@ fn failure(case: Case, side: Side, takes: Takes) -> (Got, Option<&'static str>) 
         // The provider's own fallback URL acts.
         return (passed(), None);
     }
-    if matches!(case.moment, Moment::Whisper | Moment::Wait) {
+    // Nobody is to hear an apology beside a call, nor after a conversation.
+    if matches!(
+        case.moment,
+        Moment::Whisper | Moment::Wait | Moment::DialBridged
+    ) {
         return (Got::Silence, Some("last-resort"));
     }
     (Got::LastResort, Some("last-resort"))

@@ -36,7 +36,7 @@ const ROWS: [(When, Then); 24] = [
     ((TexmlGet, Mode::Entry, Moment::Gather, Fault::ClosesInBody, Legacy::Hangs), (Entry, &[(New, "reset")], "moved", OLD)),
     ((Twilio, Mode::Every, Moment::Gather, Fault::Banner, Legacy::Well), (Answer(OLD), &[(New, "malformed"), (OLD, "served")], "served", OLD)),
     // Somebody else is on the line.
-    ((TexmlPost, Mode::Entry, Moment::DialBridged, Fault::Status500, Legacy::Well), (LastResort, &[(New, "status")], "last-resort", New)),
+    ((TexmlPost, Mode::Entry, Moment::DialBridged, Fault::Status500, Legacy::Well), (Silence, &[(New, "status")], "last-resort", New)),
     ((TexmlPost, Mode::Entry, Moment::DialBusy, Fault::Status500, Legacy::Well), (Entry, &[(New, "status")], "moved", OLD)),
     ((Twilio, Mode::Entry, Moment::Whisper, Fault::Status500, Legacy::Well), (Silence, &[(New, "status")], "last-resort", New)),
     ((TexmlGet, Mode::Entry, Moment::Wait, Fault::Hangs, Legacy::Well), (Silence, &[(New, "timeout")], "last-resort", New)),

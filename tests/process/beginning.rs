@@ -67,7 +67,7 @@ dir = \"DIR\"
 [backend.legacy]
 url = \"http://127.0.0.1:3001\"
 [backend.new]
-url = \"https://127.0.0.1:3002\"
+url = \"ftp://127.0.0.1:3002\"
 [[route]]
 path = \"/ivr\"
 protcol = \"telnyx-texml\"
@@ -99,7 +99,7 @@ fn a_broken_file_shows_every_problem_at_once_and_opens_nothing() {
         assert_eq!(said.code, 78, "{verb}: {}", said.err);
         assert_eq!(said.out, "", "messages go to stderr");
         for (line, what) in [
-            (9, "TLS to backends"),
+            (9, "write a URL"),
             (12, "protcol"),
             (15, "110"),
             (19, "minutes or so"),

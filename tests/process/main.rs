@@ -13,6 +13,7 @@ mod sign;
 mod affinity;
 mod beginning;
 mod calls;
+mod certificates;
 mod claims;
 mod crash;
 #[cfg(target_os = "linux")]

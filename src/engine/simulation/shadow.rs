@@ -209,6 +209,7 @@ impl Shadow {
             | Observation::Stream { .. }
             | Observation::Rescued(_)
             | Observation::Health(_)
+            | Observation::Unsecured(_)
             | Observation::Refused { .. } => {}
         }
     }

@@ -55,7 +55,7 @@ pub(super) async fn ask_the_other(case: &Case<'_>, seat: Seat, first: First) -> 
                 return case.nobody(asked, why(&first), false, first);
             }
             if let First::Came(came) = first {
-                case.discard(came);
+                case.discard(*came);
             }
             case.pass_on(second)
         }

@@ -24,7 +24,7 @@ enum Rest {
     /// Nothing: it has failed.
     Nothing,
     /// Nobody knows yet.
-    Waits(Late),
+    Waits(Box<Late>),
     /// It has answered meanwhile, or failed.
     Ended(End),
 }
@@ -39,7 +39,7 @@ pub(super) async fn ask_legacy(
     let why = why(&first);
     let rest = match first {
         First::Came(came) => {
-            case.discard(came);
+            case.discard(*came);
             Rest::Nothing
         }
         First::Failed(_) => Rest::Nothing,
@@ -103,7 +103,7 @@ async fn same(
                 account,
             };
             if !came.will_do() {
-                return no_legacy_but(case, why, rest, First::Came(came)).await;
+                return no_legacy_but(case, why, rest, First::Came(Box::new(came))).await;
             }
             case.note(Backend::New, why, RescueResult::Served);
             take_over(case, seat, rest, Some(place));
@@ -146,7 +146,7 @@ async fn no_legacy_but(case: &Case<'_>, why: Why, rest: Rest, second: First) -> 
     match end {
         Some(End::Came(came)) if came.will_do() => {
             if let First::Came(second) = second {
-                case.discard(second);
+                case.discard(*second);
             }
             case.note(Backend::New, why, RescueResult::Late);
             case.pass_on(*came)

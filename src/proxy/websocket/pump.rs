@@ -182,6 +182,12 @@ impl Lane {
                 self.over = true;
                 break;
             }
+            // What TLS still holds would wait there until somebody says more.
+            if let Err(error) = ready!(Pin::new(&mut *to).poll_flush(cx)) {
+                self.to_broke = Some(error);
+                self.over = true;
+                break;
+            }
             if self.ended {
                 // Half-closed: the other direction goes on.
                 if let Err(error) = ready!(Pin::new(&mut *to).poll_shutdown(cx)) {

@@ -82,7 +82,7 @@ pub(super) async fn ask(
     let connected = worker.pools[backend].connect(to).await;
     let mut link = connected.map_err(|error| worker.no_connection(error))?;
     upstream::send(&mut link, message, &[]).await?;
-    upstream::wait(&link).await?;
+    upstream::wait(&mut link).await?;
     let mut input = vec![0; upstream::INPUT];
     let (head, rest) = upstream::receive_head(&mut link, &mut input, &Method::GET, true).await?;
     if head.status != StatusCode::SWITCHING_PROTOCOLS {

@@ -33,6 +33,7 @@ fn shared(at: SocketAddr) -> Shared {
         claim: None,
         cap: None,
         health: None,
+        tls: None,
     };
     let settings = Settings {
         public: None,
@@ -63,6 +64,7 @@ fn shared(at: SocketAddr) -> Shared {
         short: Duration::from_secs(5),
         addresses: None,
         token_secret: None,
+        tls: None,
     };
     let gates = Gates::new(&settings.caps(), settings.limits.rescues);
     let split = Split {
