@@ -291,6 +291,10 @@ class Backends:
         order = {"kind": kind, "share": share, "ms": ms}
         return json.loads(self._ask(self.new, "POST", "/_fault", order))["now_ns"]
 
+    def slow(self, port, ms):
+        """Makes one of them take so long for each answer."""
+        self._ask(port, "POST", "/_fault", {"kind": "slow", "ms": ms})
+
     def mark(self):
         """Begins a new count since the mark; the backends' clock."""
         return json.loads(self._ask(self.new, "POST", "/_mark"))["now_ns"]
@@ -314,7 +318,7 @@ class Switchback:
         self.template, self.directory, self.name = template, directory, name
         self.values = dict(
             port=self.port, admin=self.admin, legacy=backends.legacy, new=backends.new,
-            state=directory / f"{name}-state", calls=200_000, percentage=50,
+            state=directory / f"{name}-state", calls=200_000, percentage=50, legacy_cap="", enabled="[]", timeout="5s",
         ) | values
         pathlib.Path(self.values["state"]).mkdir(exist_ok=True)
         self.config = self.write_config()
@@ -348,14 +352,33 @@ class Switchback:
         if status not in (200, 202, 204):
             raise Trouble(f"POST /api/v1/{path} answered {status}: {text[:300]}")
 
-    def metric(self, name):
-        """Sum of a metric over its labels; None if it is not exported."""
+    def page(self):
+        """The lines of /metrics that hold a value."""
         _, text = http_call(self.admin, "GET", "/metrics")
+        return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+    def metric(self, name, **labels):
+        """Sum of a metric over all series with these labels; None if there is none."""
+        wanted = [f'{label}="{value}"' for label, value in labels.items()]
         total = None
-        for line in text.splitlines():
-            if line.startswith(name) and line[len(name):len(name) + 1] in (" ", "{"):
-                total = (total or 0.0) + float(line.rsplit(" ", 1)[1])
+        for line in self.page():
+            series, value = line.rsplit(" ", 1)
+            if series.split("{")[0] == name and all(label in series for label in wanted):
+                total = (total or 0.0) + float(value)
         return total
+
+    def wait_for_percentage(self):
+        """Until the file's percentage is in force: toward new the record comes first, so the
+        first milliseconds are legacy's."""
+        for _ in range(100):
+            if float(self.status()["percentage"]) == float(self.values["percentage"]):
+                return
+            time.sleep(0.05)
+        raise Trouble("the file's percentage is not in force after 5 s")
+
+    def next_look(self):
+        """Waits until the engine, which looks ten times a second, has surely looked."""
+        time.sleep(0.25)
 
     def stop(self):
         """SIGTERM; it must end by itself and well."""
@@ -366,6 +389,38 @@ class Switchback:
             raise Trouble("switchback did not end within 40 s of SIGTERM") from None
         if code != 0:
             raise Trouble(f"switchback ended with {code}; its log:\n{self.log.read_text()[-2000:]}")
+
+
+def come_from(client, address):
+    """Makes a socket come from another address of the loopback. The port is chosen when it
+    connects, so that one port serves many."""
+    IP_BIND_ADDRESS_NO_PORT = 24
+    client.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+    client.bind((address, 0))
+
+
+def webhook(call, to="+15550001000", path="/ivr", facts="CallStatus=ringing&Direction=inbound"):
+    """A TeXML webhook as it goes over the wire."""
+    body = (f"AccountSid=0d9bb3a2-55f1-4a51-9c3e-2b6a5f1d7c10&CallSid={call}&From=%2B14155550142"
+            f"&To={to.replace('+', '%2B')}&{facts}").encode()
+    return (f"POST {path} HTTP/1.1\r\nHost: voice.example.com\r\n"
+            f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n\r\n").encode() + body
+
+
+class Verdicts:
+    """One line for each figure, with its target; printed as they come."""
+
+    def __init__(self):
+        self.all_met = True
+
+    def tell(self, said, target, met):
+        """Prints a figure and whether it meets its target."""
+        print(f"{'met   ' if met else 'MISSED'}  {said} ({target})", flush=True)
+        self.all_met &= bool(met)
+
+    def code(self):
+        """What the script exits with."""
+        return 0 if self.all_met else 1
 
 
 def low(values):

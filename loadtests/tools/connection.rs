@@ -27,6 +27,8 @@ pub(crate) struct Connection {
     output: Vec<u8>,
     /// When a held answer goes out; no request is read before.
     pub(crate) due: Option<u64>,
+    /// Webhooks it has carried.
+    pub(crate) requests: u64,
     /// When it last carried a request, in nanoseconds.
     pub(crate) used: u64,
 }
@@ -41,6 +43,7 @@ impl Connection {
             input: Vec::new(),
             output: Vec::new(),
             due: None,
+            requests: 0,
             used: crate::clock::now(),
         }
     }

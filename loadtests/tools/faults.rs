@@ -149,10 +149,15 @@ impl Dice {
 
     /// True with probability `share`.
     pub(crate) fn hits(&mut self, share: f64) -> bool {
+        self.throw() < share
+    }
+
+    /// Anything from 0 to below 1.
+    pub(crate) fn throw(&mut self) -> f64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         // The upper 53 bits, as many as a double holds exactly.
-        ((self.0 >> 11) as f64) < share * (1_u64 << 53) as f64
+        (self.0 >> 11) as f64 / (1_u64 << 53) as f64
     }
 }

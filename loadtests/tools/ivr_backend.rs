@@ -2,7 +2,7 @@
 //! TeXML document each, and faults that can be switched on while calls run.
 //!
 //! ```text
-//! ivr-backend --backend legacy=9101 --backend new=0 [--watch] [--idle-close 800]
+//! ivr-backend --backend legacy=9101 --backend new=0 [--watch] [--idle-close 800] [--fickle 10]
 //! ```
 //!
 //! The ports in use are printed as one line of JSON (port 0 takes a free one).
@@ -49,6 +49,10 @@ struct Options {
     /// Close a connection that was idle for so many milliseconds.
     #[arg(long, value_name = "MS")]
     idle_close: Option<u64>,
+    /// Close each connection at a random moment, up to so many milliseconds after it
+    /// was last used, whether or not a request is just coming.
+    #[arg(long, value_name = "MS")]
+    fickle: Option<u64>,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -74,6 +78,13 @@ struct Server {
     free: Vec<usize>,
     /// Answers to be sent later: due time, slot, and the connection's serial.
     late: BinaryHeap<Reverse<(u64, usize, u64)>>,
+    /// Idle connections to be closed, if they are still idle then: due time, slot, the
+    /// connection's serial, and how many requests it had answered.
+    fickle: BinaryHeap<Reverse<(u64, usize, u64, u64)>>,
+    /// The longest that one may stay idle.
+    fickle_within: Option<u64>,
+    /// How many were.
+    closed: u64,
     serial: u64,
     dice: Dice,
     seen: Option<Seen>,
@@ -109,6 +120,9 @@ impl Server {
             connections: Vec::new(),
             free: Vec::new(),
             late: BinaryHeap::new(),
+            fickle: BinaryHeap::new(),
+            fickle_within: options.fickle.map(clock::millis),
+            closed: 0,
             serial: 0,
             dice: Dice::new(),
             seen: options.watch.then(|| Seen::new(backends.len())),
@@ -147,6 +161,7 @@ impl Server {
                 (0..self.backends.len()).for_each(|index| self.accept(index));
             }
             self.send_late();
+            self.close_fickle();
             if let Some(idle) = self.idle_close
                 && clock::now() - swept > idle / 4
             {
@@ -165,7 +180,11 @@ impl Server {
             .map(|Reverse((due, ..))| due.saturating_sub(now));
         let idle = self.idle_close.map(|idle| idle / 4);
         let again = self.accept_again.then_some(clock::millis(50));
-        let least = [late, idle, again].into_iter().flatten().min();
+        let fickle = self
+            .fickle
+            .peek()
+            .map(|Reverse((due, ..))| due.saturating_sub(now));
+        let least = [late, idle, again, fickle].into_iter().flatten().min();
         least.map(Duration::from_nanos)
     }
 
@@ -297,10 +316,16 @@ impl Server {
             let fate = if target.starts_with(b"/_") {
                 self.control(connection, target, body)
             } else {
+                connection.requests += 1;
                 self.webhook(connection, slot, target, body, request)
             };
             if fate == Fate::Close {
                 return None;
+            }
+            if let Some(within) = self.fickle_within {
+                let due = clock::now() + (self.dice.throw() * within as f64) as u64;
+                let one = (due, slot, connection.serial, connection.requests);
+                self.fickle.push(Reverse(one));
             }
         }
         Some(used)
@@ -389,7 +414,7 @@ impl Server {
                         format!("{{\"now_ns\":{}}}", clock::now())
                     }
                     b"/_records" => seen.take_records(index),
-                    _ => seen.counts(index, clock::now()).to_string(),
+                    _ => seen.counts(index, clock::now(), self.closed).to_string(),
                 }),
             },
             _ => Err("no such control\n".to_owned()),
@@ -424,6 +449,26 @@ impl Server {
                     Fate::Keep => server.feed(connection, slot, &[]),
                     Fate::Close => Fate::Close,
                 }
+            });
+        }
+    }
+
+    /// Closes what had its last request that long ago. What has come meanwhile and was
+    /// not read is lost, and its sender told so by a reset: as with any server that is
+    /// done with a connection just when a request is on its way.
+    fn close_fickle(&mut self) {
+        while let Some(Reverse((due, slot, serial, requests))) = self.fickle.peek().copied() {
+            if due > clock::now() {
+                return;
+            }
+            self.fickle.pop();
+            self.with_connection(slot, |server, connection| {
+                let idle = connection.due.is_none() && connection.requests == requests;
+                if connection.serial == serial && idle {
+                    server.closed += 1;
+                    return Fate::Close;
+                }
+                Fate::Keep
             });
         }
     }

@@ -113,6 +113,8 @@ struct Counts {
     unanswered: u64,
     affinity_breaks: u64,
     to_new: u64,
+    /// Answers that came from a backend, not from the proxy itself.
+    from_backend: u64,
 }
 
 struct Load {
@@ -124,6 +126,8 @@ struct Load {
     calls: Calls,
     counts: Counts,
     latencies: Latencies,
+    /// Of those that came from a backend.
+    from_backend: Latencies,
     /// Latencies of requests due before this are not kept.
     keep_from: u64,
     request: Vec<u8>,
@@ -172,6 +176,7 @@ impl Load {
             calls: Calls::new(habits, &address.to_string(), &options.path),
             counts: Counts::default(),
             latencies: Latencies::default(),
+            from_backend: Latencies::default(),
             keep_from: u64::MAX,
             request: Vec::new(),
             scratch: vec![0; 64 << 10],
@@ -199,6 +204,7 @@ impl Load {
             self.wait(&mut events, Duration::from_millis(50))?;
         }
         self.counts.timed = 0;
+        self.counts.from_backend = 0;
         Ok(())
     }
 
@@ -320,8 +326,14 @@ impl Load {
         self.counts.timed += 1;
         self.counts.bad_status += u64::from(!answer.ok);
         self.counts.to_new += u64::from(answer.backend == b'n');
+        let passed_on = answer.ok && answer.backend != 0;
+        self.counts.from_backend += u64::from(passed_on);
         if due >= self.keep_from {
-            self.latencies.add(clock::now().saturating_sub(due));
+            let took = clock::now().saturating_sub(due);
+            self.latencies.add(took);
+            if passed_on {
+                self.from_backend.add(took);
+            }
         }
         if self.calls.answered(call, answer.backend) == Affinity::Broken {
             self.counts.affinity_breaks += 1;
@@ -349,6 +361,8 @@ impl Load {
         let latencies = std::mem::take(&mut self.latencies);
         let measured = latencies.len();
         let [p50, p90, p99, p999, max] = latencies.quantiles([0.5, 0.9, 0.99, 0.999, 1.0]);
+        let from_backend = std::mem::take(&mut self.from_backend);
+        let [backend_p50, backend_p99] = from_backend.quantiles([0.5, 0.99]);
         serde_json::json!({
             "n": counts.timed,
             "answered": counts.answered,
@@ -362,6 +376,8 @@ impl Load {
             "unanswered": counts.unanswered,
             "affinity_breaks": counts.affinity_breaks,
             "to_new": counts.to_new,
+            "from_backend": counts.from_backend,
+            "backend_p50": backend_p50, "backend_p99": backend_p99,
             "calls": self.calls.begun(),
         })
     }

@@ -117,8 +117,8 @@ impl Seen {
         }
     }
 
-    /// One backend's counts.
-    pub(crate) fn counts(&self, backend: usize, now: u64) -> serde_json::Value {
+    /// One backend's counts; `closed`: connections that all of them closed as they liked.
+    pub(crate) fn counts(&self, backend: usize, now: u64, closed: u64) -> serde_json::Value {
         let Some(counts) = self.of.get(backend) else {
             return serde_json::Value::Null;
         };
@@ -131,6 +131,7 @@ impl Seen {
             "requests_since_mark": counts.requests_since_mark,
             "last_new_call_ns": counts.last_new_call,
             "duplicates": counts.duplicates,
+            "closed": closed,
             "lost_records": counts.lost_records,
             "forgotten": self.forgotten,
         })

@@ -173,6 +173,7 @@ pub(super) async fn send(
                 backend,
             });
         }
+        pool.lost(&link, clock::tick());
         used_ones = false;
     }
 }
@@ -196,8 +197,13 @@ pub(super) async fn receive(
     } = sent;
     upstream::wait(&mut link).await?;
     let mut scratch = worker.scratch();
-    let answer = upstream::receive(&mut link, &mut scratch.input, &method, whole_max).await?;
+    let received = upstream::receive(&mut link, &mut scratch.input, &method, whole_max).await;
     worker.keep(scratch);
+    let answer = received.inspect_err(|failure| {
+        if failure.cause == Cause::Stale {
+            worker.pools[backend].lost(&link, clock::tick());
+        }
+    })?;
     Ok(Delivery {
         answer,
         link,

@@ -3,6 +3,8 @@
 //!
 //! Nothing in here is shared with another worker, so nothing is locked.
 
+mod wary;
+
 use std::cell::RefCell;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -16,6 +18,7 @@ use crate::model::Tick;
 use crate::proxy::settings::Upstream;
 use crate::proxy::tls::Outward;
 use crate::proxy::transport::{Tcp, Transport};
+use wary::Wary;
 
 /// An unused connection is closed after this time. Below what backends usually
 /// keep, so that it is rarely them who close.
@@ -63,6 +66,7 @@ struct Inner {
     looked_up: Tick,
     /// It was said that TLS fails there.
     said: bool,
+    wary: Wary,
 }
 
 impl Pool {
@@ -70,9 +74,15 @@ impl Pool {
     pub(super) fn take(&self, upstream: &Upstream, now: Tick) -> Option<Link> {
         let mut inner = self.inner.borrow_mut();
         inner.point_at(upstream);
+        if !inner.wary.is_over(now) {
+            return None;
+        }
+        if inner.wary.ends() && inner.goes_on_closing(now) {
+            return None;
+        }
         while let Some(mut link) = inner.idle.pop() {
             let rested = now.since(link.idle_since);
-            if rested >= IDLE {
+            if rested >= IDLE || !inner.wary.trusts(rested) {
                 // Those below have rested longer.
                 link.stream.farewell();
                 for mut link in inner.idle.drain(..) {
@@ -83,8 +93,19 @@ impl Pool {
             if link.stream.is_quiet(rested) {
                 return Some(link);
             }
+            if inner.wary.closed(rested, now) {
+                return None;
+            }
         }
         None
+    }
+
+    /// A connection that was used again died with no byte of an answer.
+    pub(super) fn lost(&self, link: &Link, now: Tick) {
+        if link.reused {
+            let rested = now.since(link.idle_since);
+            self.inner.borrow_mut().wary.closed(rested, now);
+        }
     }
 
     /// Opens a connection.
@@ -140,8 +161,15 @@ impl Pool {
     /// Takes a connection back whose answer was read to its end.
     pub(super) fn give_back(&self, upstream: &Upstream, mut link: Link, now: Tick) {
         let mut inner = self.inner.borrow_mut();
-        let ours = inner.is_for(upstream) && link.print == inner.print;
-        if ours && inner.idle.len() < IDLE_MAX {
+        if !inner.is_for(upstream) || link.print != inner.print {
+            return;
+        }
+        if !inner.wary.is_over(now) && inner.idle.len() >= IDLE_MAX {
+            // Nobody takes them, and the backend has closed the oldest by now. It should
+            // be the one to do so: of each that we close the system keeps a port for a minute.
+            inner.idle.drain(..IDLE_MAX / 2);
+        }
+        if inner.idle.len() < IDLE_MAX {
             link.reused = true;
             link.idle_since = now;
             inner.idle.push(link);
@@ -217,6 +245,21 @@ impl Pool {
 }
 
 impl Inner {
+    /// After a time in which none was used: were connections closed soon again? Seen on
+    /// those that nobody used, so that it costs no caller.
+    fn goes_on_closing(&mut self, now: Tick) -> bool {
+        let wary = &mut self.wary;
+        let mut again = false;
+        self.idle.retain_mut(|link| {
+            let rested = now.since(link.idle_since);
+            let quiet = link.stream.is_quiet(rested);
+            // When one was closed that has rested longer, nobody knows.
+            again |= !quiet && rested < wary::SOON && wary.closed(rested, now);
+            quiet
+        });
+        again
+    }
+
     fn is_for(&self, upstream: &Upstream) -> bool {
         let print = upstream.tls.as_ref().map(|tls| tls.print());
         self.port == upstream.port && self.print == print && self.host == upstream.host
@@ -292,6 +335,75 @@ mod tests {
             let later = now + Duration::from_millis(50);
             assert!(pool.take(&upstream, later).is_none(), "{stray:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_backend_that_closes_as_it_likes_gets_a_connection_for_each_request() {
+        let (listener, upstream) = backend().await;
+        let pool = Pool::default();
+        let mut now = Tick::from_secs(100);
+        assert!(pool.take(&upstream, now).is_none());
+        let link = pool.connect(&upstream).await.unwrap();
+        drop(listener.accept().await.unwrap());
+        pool.give_back(&upstream, link, now);
+        tokio::task::yield_now().await;
+        now = now + Duration::from_millis(5);
+        assert!(pool.take(&upstream, now).is_none());
+        // The next stays open, and is not used all the same.
+        let link = pool.connect(&upstream).await.unwrap();
+        let _held = listener.accept().await.unwrap();
+        pool.give_back(&upstream, link, now);
+        assert!(pool.take(&upstream, now).is_none());
+        now = now + Duration::from_secs(1);
+        assert!(pool.take(&upstream, now).is_some_and(|link| link.reused));
+    }
+
+    #[tokio::test]
+    async fn whether_it_goes_on_is_seen_on_connections_that_nobody_used() {
+        let (listener, upstream) = backend().await;
+        let pool = Pool::default();
+        let now = Tick::from_secs(100);
+        assert!(pool.take(&upstream, now).is_none());
+        let first = pool.connect(&upstream).await.unwrap();
+        let _first = listener.accept().await.unwrap();
+        pool.give_back(&upstream, first, now);
+        let link = pool.take(&upstream, now).unwrap();
+        pool.lost(&link, now);
+
+        let over = now + Duration::from_secs(1);
+        let closed = pool.connect(&upstream).await.unwrap();
+        drop(listener.accept().await.unwrap());
+        let open = pool.connect(&upstream).await.unwrap();
+        let _open = listener.accept().await.unwrap();
+        pool.give_back(&upstream, closed, over - Duration::from_millis(6));
+        pool.give_back(&upstream, open, over - Duration::from_millis(5));
+        for (later, is_used) in [(0, false), (1999, false), (2000, true)] {
+            let taken = pool.take(&upstream, over + Duration::from_millis(later));
+            assert_eq!(taken.is_some(), is_used, "{later} ms later");
+        }
+    }
+
+    #[tokio::test]
+    async fn connections_that_nobody_takes_are_bounded() {
+        let (listener, upstream) = backend().await;
+        let pool = Pool::default();
+        let now = Tick::from_secs(100);
+        assert!(pool.take(&upstream, now).is_none());
+        let link = pool.connect(&upstream).await.unwrap();
+        drop(listener.accept().await.unwrap());
+        let lost = Link {
+            reused: true,
+            idle_since: now,
+            ..link
+        };
+        pool.lost(&lost, now);
+        for _ in 0..IDLE_MAX + 10 {
+            let link = pool.connect(&upstream).await.unwrap();
+            drop(listener.accept().await.unwrap());
+            pool.give_back(&upstream, link, now);
+        }
+        let kept = pool.inner.borrow().idle.len();
+        assert_eq!(kept, IDLE_MAX / 2 + 10, "the oldest half went");
     }
 
     #[tokio::test]
