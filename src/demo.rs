@@ -1,4 +1,4 @@
-//! `switchback demo`: a whole rollout, its fault and its reversal in one process.
+//! `switchback demo`: a whole rollout, its fault, the rescues and the reversal in one process.
 //!
 //! Two sample backends, simulated callers and the real proxy between them, on
 //! ports of this machine only. Nothing is staged inside the proxy: it sees
@@ -23,6 +23,7 @@ use crate::rollout::Phase;
 use crate::serve::{self, Running, Signals};
 use callers::Phone;
 use ivr::Ivr;
+use ledger::Era;
 use screen::{Screen, Tone};
 
 /// What goes wrong in the demo's new backend.
@@ -37,6 +38,8 @@ pub enum Fault {
     Slow,
     /// It does not answer at all
     Down,
+    /// Six of ten webhooks answer with status 500, and six of ten of legacy's too
+    Both,
     /// Nothing: a good day
     None,
 }
@@ -47,9 +50,20 @@ impl Fault {
         match self {
             Self::Errors => "six of ten of its answers are status 500",
             Self::Documents => "six of ten of its answers are 200 with a broken document",
-            Self::Slow => "every answer takes two seconds",
+            Self::Slow => "every answer takes three seconds",
             Self::Down => "it does not answer at all",
+            Self::Both => "six of ten of its answers are status 500, and of legacy's too",
             Self::None => "nothing",
+        }
+    }
+
+    /// What that is to a caller whom nobody rescues.
+    const fn harm(self) -> &'static str {
+        match self {
+            Self::Slow | Self::Down => "would have hung up on a silent line",
+            Self::Errors | Self::Documents | Self::Both | Self::None => {
+                "would have heard the platform's error"
+            }
         }
     }
 }
@@ -90,7 +104,7 @@ pub fn run(options: Options) -> anyhow::Result<bool> {
 
 async fn play(options: Options) -> anyhow::Result<bool> {
     let state = StateDir::new()?;
-    let (_, legacy_at) = backend(Backend::Legacy, Fault::None).await?;
+    let (legacy, legacy_at) = backend(Backend::Legacy, options.fault).await?;
     let (new, new_at) = backend(Backend::New, options.fault).await?;
     let admin = options.admin.unwrap_or_else(usual_or_free);
     let text = configuration(legacy_at, new_at, admin, &state.0);
@@ -112,13 +126,16 @@ async fn play(options: Options) -> anyhow::Result<bool> {
     while running.status().phase != Phase::Soaking && clock::tick() < until {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let phone = Phone::new(running.webhooks);
+    let phone = Phone::new(running.webhooks, Arc::clone(&new));
     let mut story = Story {
         options,
         running,
         phone,
+        legacy,
         new,
+        began: clock::tick(),
         fault_at: None,
+        rescue_said: false,
         repaired: false,
         reversed_at: None,
         reversal: None,
@@ -168,8 +185,13 @@ struct Story {
     options: Options,
     running: Running,
     phone: Arc<Phone>,
+    legacy: Arc<Ivr>,
     new: Arc<Ivr>,
+    /// When the first call came.
+    began: Tick,
     fault_at: Option<Tick>,
+    /// Has the first rescue been told of?
+    rescue_said: bool,
     /// Has the fault been mended again?
     repaired: bool,
     /// Since when the latch is on; None again after a resume.
@@ -191,6 +213,7 @@ impl Story {
     /// Lives through it, a frame at a time. False if the reversal never came.
     async fn tell(&mut self) -> anyhow::Result<bool> {
         let began = clock::tick();
+        self.began = began;
         self.screen.opening(&self.running, self.options)?;
         let mut number = 0u64;
         let gap =
@@ -228,18 +251,28 @@ impl Story {
         {
             self.fault_at = Some(now);
             self.new.break_down();
+            if self.options.fault == Fault::Both {
+                self.legacy.break_down();
+            }
+            self.phone.ledger.enters(Era::Failing);
             let text = format!(
                 "New breaks down: {}. Nobody has told the proxy.",
                 self.options.fault.said()
             );
             self.screen.say(Tone::Bad, &text)?;
         }
+        if !self.rescue_said && self.phone.ledger.rescues() > 0 {
+            self.rescue_said = true;
+            let text = "New fails; its callers are answered by legacy in the same request.";
+            self.screen.say(Tone::Good, text)?;
+        }
         let latched = self.running.status().latched;
         match (self.reversed_at, latched) {
             (None, true) => self.reversed(now)?,
             (Some(_), false) => {
                 self.reversed_at = None;
-                self.phone.ledger.set_reversed(false);
+                let failing = self.fault_at.is_some() && !self.repaired;
+                (self.phone.ledger).enters(if failing { Era::Failing } else { Era::Well });
                 self.new.unseal();
                 let text = "Somebody resumed: the latch is off and new may have calls again.";
                 self.screen.say(Tone::Good, text)?;
@@ -256,6 +289,7 @@ impl Story {
         {
             self.repaired = true;
             self.new.mend();
+            self.legacy.mend();
             let text = "New is repaired, and still no call goes there until a person says so:";
             self.screen.say(Tone::Good, text)?;
             self.screen.command(&format!(
@@ -268,8 +302,11 @@ impl Story {
 
     fn reversed(&mut self, now: Tick) -> anyhow::Result<()> {
         self.reversed_at = Some(now);
-        self.phone.ledger.set_reversed(true);
         let status = self.running.status();
+        // A frame looks four times a second; the reversal came some time before.
+        let ago = clock::wall().0.saturating_sub(status.phase_since.0);
+        let flipped = now - Duration::from_millis(u64::try_from(ago).unwrap_or(0));
+        self.phone.ledger.reversed(flipped);
         let because = status.because.clone().unwrap_or_default();
         let word = match status.phase {
             Phase::Reversed => "REVERSED by itself",
@@ -283,7 +320,7 @@ impl Story {
             self.reversal = Some(Reversal {
                 after: self
                     .fault_at
-                    .map_or(Duration::ZERO, |fault| now.since(fault)),
+                    .map_or(Duration::ZERO, |fault| flipped.since(fault)),
                 because,
             });
         }
@@ -308,6 +345,8 @@ impl Story {
         let quiet = self.phone.ledger.running() == 0;
         let curtain = match (self.reversed_at, self.options.fault) {
             (Some(at), _) => at + AFTERMATH,
+            // With both sick there may be nowhere to go.
+            (None, Fault::Both) => began + GOOD_TIMES + AFTERMATH + AFTERMATH,
             (None, Fault::None) => began + GOOD_TIMES + AFTERMATH,
             (None, _) if now.since(began) > GIVE_UP => return Ending::Over(false),
             (None, _) => return Ending::NotYet,

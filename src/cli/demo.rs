@@ -9,12 +9,14 @@ use crate::demo::{Fault, Options};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  switchback demo                    errors, and the reversal
+  switchback demo                    errors, the rescues and the reversal
   switchback demo --fault documents  status 200, and documents nobody can run
+  switchback demo --fault both       legacy fails as well: what callers hear then
   switchback demo --fault none       a good day
   switchback demo --forever          keeps running, for a look at the API and the metrics
 
-Exit code 0 if it went as it should, 1 if not. Everything stays on this machine.")]
+Exit code 0 if it went as it should: no caller lost while legacy was well, no new call
+on new after the reversal, no call moved unasked; 1 if not. Everything stays on this machine.")]
 pub struct Args {
     /// Keep running after the story is told, until Ctrl-C
     #[arg(long)]

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Request;
+use http::{Method, Request};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
@@ -17,10 +17,12 @@ use quick_xml::events::Event;
 use rand::RngExt;
 use tokio::net::TcpStream;
 
-use super::ivr::NAME_HEADER;
+use super::ivr::{Ivr, NAME_HEADER};
 use super::ledger::{Fate, Ledger, Line};
 use crate::clock;
-use crate::model::Backend;
+use crate::document::last_resort::LastResort;
+use crate::model::{Backend, Protocol, Tick};
+use crate::protocol::Asks;
 
 /// The demo's tenants: one number each.
 pub(crate) const TENANTS: [&str; 16] = [
@@ -52,14 +54,19 @@ pub(crate) struct Phone {
     pub(crate) proxy: std::net::SocketAddr,
     /// The common book.
     pub(crate) ledger: Ledger,
+    /// Asked of its own book only: did it meet this call, did it fail it?
+    new: Arc<Ivr>,
+    /// What the proxy says itself when nobody could answer.
+    apology: Bytes,
     lines: Mutex<Vec<SendRequest<Full<Bytes>>>>,
 }
 
+#[derive(Debug, PartialEq)]
 enum Next {
     Press { action: String },
     Speak { action: String },
     Talk { action: Option<String> },
-    Go(String),
+    Go { method: Method, path: String },
     Over,
 }
 
@@ -71,14 +78,31 @@ enum Heard {
     Failure {
         backend: Option<Backend>,
     },
+    Apology,
     Nothing,
 }
 
+/// How far a call has come.
+#[derive(Debug, Default)]
+struct Journey {
+    /// Who answered last.
+    home: Option<Backend>,
+    /// The proxy has sent the caller to the entry; since when the caller had waited for
+    /// what new should have said.
+    sent: Option<Tick>,
+    /// The caller was connected to a person.
+    connected: bool,
+}
+
 impl Phone {
-    pub(crate) fn new(proxy: std::net::SocketAddr) -> Arc<Self> {
+    pub(crate) fn new(proxy: std::net::SocketAddr, new: Arc<Ivr>) -> Arc<Self> {
+        let apology = LastResort::shipped(Protocol::TelnyxTexml, None);
+        let apology = apology.answer(Asks::Document, false, &[]);
         Arc::new(Self {
             proxy,
             ledger: Ledger::default(),
+            new,
+            apology: apology.map(|said| said.body).unwrap_or_default(),
             lines: Mutex::default(),
         })
     }
@@ -96,7 +120,7 @@ impl Phone {
         );
         let mut line = self.ledger.begin(tenant);
         let began = clock::tick();
-        let (fate, hung_up_by) = self.talk(&base, &mut line).await;
+        let (fate, hung_up_by) = self.talk(&call, &base, &mut line).await;
         let seconds = clock::tick().since(began).as_secs_f64().ceil();
         let (status, source) = match hung_up_by {
             Hangup::Application => ("completed", "callee"),
@@ -107,36 +131,45 @@ impl Phone {
             "{base}&CallStatus={status}&CallbackSource=call-progress-events&HangupSource={source}&CallDuration={seconds}&SequenceNumber=3"
         );
         // Nobody waits for the answer to a status callback.
-        drop(self.post("/ivr/status", &last).await);
+        drop(self.send(&Method::POST, "/ivr/status", &last).await);
         self.ledger.end(line, fate);
     }
 
-    async fn talk(&self, base: &str, line: &mut Line) -> (Fate, Hangup) {
-        let mut home: Option<Backend> = None;
+    async fn talk(&self, call: &str, base: &str, line: &mut Line) -> (Fate, Hangup) {
+        let mut journey = Journey::default();
+        let mut method = Method::POST;
         let mut path = "/ivr/welcome".to_owned();
         let mut extra = "&CallStatus=ringing".to_owned();
-        for _ in 0..8 {
-            let heard =
-                tokio::time::timeout(PATIENCE, self.fetch(&path, &format!("{base}{extra}"))).await;
+        for _ in 0..12 {
+            let asked = clock::tick();
+            let form = format!("{base}{extra}");
+            let heard = tokio::time::timeout(PATIENCE, self.fetch(&method, &path, &form)).await;
             let (backend, next) = match heard {
+                Err(_) | Ok(Heard::Nothing) if journey.connected => {
+                    return (Fate::SilenceAfter, Hangup::Caller);
+                }
                 Err(_) | Ok(Heard::Nothing) => return (Fate::Lost, Hangup::Caller),
+                Ok(Heard::Apology) if journey.connected => {
+                    return (Fate::SorryAfter, Hangup::Application);
+                }
+                Ok(Heard::Apology) => return (Fate::Apology, Hangup::Application),
                 Ok(Heard::Failure { backend }) => (backend, None),
                 Ok(Heard::Document { backend, next }) => (backend, Some(next)),
             };
-            if let Some(backend) = backend {
-                match home {
-                    None => self.ledger.answered(line, backend),
-                    Some(home) if home != backend => {
-                        self.ledger.moved.fetch_add(1, Ordering::Relaxed);
-                    }
-                    Some(_) => {}
-                }
-                home = Some(backend);
+            match (backend, &next) {
+                (Some(backend), Some(_)) => self.met(call, line, &mut journey, backend, asked),
+                // A redirect that no backend gave: the proxy sends us to the entry.
+                (None, Some(Next::Go { .. })) => journey.sent = Some(asked),
+                _ => {}
             }
             let Some(next) = next else {
                 return (Fate::Lost, Hangup::Platform);
             };
-            think(300..1200).await;
+            method = Method::POST;
+            // The platform follows a redirect at once.
+            if !matches!(next, Next::Go { .. }) {
+                think(300..1200).await;
+            }
             (path, extra) = match next {
                 Next::Press { .. } if chance(0.03) => return (Fate::HungUp, Hangup::Caller),
                 Next::Press { action } => (
@@ -156,12 +189,16 @@ impl Phone {
                     action: Some(action),
                 } => {
                     think(1500..4000).await;
+                    journey.connected = true;
                     (
                         action,
                         "&DialCallStatus=completed&DialCallDuration=60".to_owned(),
                     )
                 }
-                Next::Go(action) => (action, String::new()),
+                Next::Go { method: by, path } => {
+                    method = by;
+                    (path, String::new())
+                }
                 Next::Talk { action: None } | Next::Over => {
                     return (Fate::Served, Hangup::Application);
                 }
@@ -170,10 +207,45 @@ impl Phone {
         (Fate::Served, Hangup::Application)
     }
 
-    async fn fetch(&self, path: &str, form: &str) -> Heard {
-        match self.post(path, form).await {
+    /// A backend answered; `asked` is since when the caller waited for it.
+    fn met(
+        &self,
+        call: &str,
+        line: &mut Line,
+        journey: &mut Journey,
+        backend: Backend,
+        asked: Tick,
+    ) {
+        let since = journey.sent.take();
+        let now = clock::tick();
+        let waited = now.since(since.unwrap_or(asked));
+        let rescued = match (journey.home, backend) {
+            (None, _) => {
+                let new_met = self.new.has_met(call);
+                self.ledger.answered(line, backend, new_met, now);
+                backend == Backend::Legacy && self.new.has_failed(call)
+            }
+            (Some(Backend::New), Backend::Legacy) if since.is_some() => {
+                self.ledger.goes_to(line, backend);
+                self.new.has_failed(call)
+            }
+            (Some(home), _) => {
+                let moved = u64::from(home != backend);
+                self.ledger.moved.fetch_add(moved, Ordering::Relaxed);
+                false
+            }
+        };
+        if rescued {
+            self.ledger.rescued(line, waited);
+        }
+        journey.home = Some(backend);
+    }
+
+    async fn fetch(&self, method: &Method, path: &str, form: &str) -> Heard {
+        match self.send(method, path, form).await {
             None => Heard::Nothing,
-            Some((200, backend, body)) => match read(&body) {
+            Some((200, None, body)) if body == self.apology => Heard::Apology,
+            Some((200, backend, body)) => match read(&String::from_utf8_lossy(&body)) {
                 Some(next) => Heard::Document { backend, next },
                 None => Heard::Failure { backend },
             },
@@ -181,16 +253,31 @@ impl Phone {
         }
     }
 
-    /// Posts a form as the provider does. None: no answer came. The answer's
+    /// Sends a form as the provider does. None: no answer came. The answer's
     /// backend is unknown where the proxy had to answer itself.
-    async fn post(&self, path: &str, form: &str) -> Option<(u16, Option<Backend>, String)> {
+    async fn send(
+        &self,
+        method: &Method,
+        path: &str,
+        form: &str,
+    ) -> Option<(u16, Option<Backend>, Bytes)> {
         let mut line = self.line().await?;
-        let request = Request::post(path)
+        let (target, body) = match *method {
+            Method::GET => {
+                let joint = if path.contains('?') { '&' } else { '?' };
+                (format!("{path}{joint}{form}"), String::new())
+            }
+            _ => (path.to_owned(), form.to_owned()),
+        };
+        let request = Request::builder()
+            .method(method)
+            .uri(target)
             .header("host", "voice.example.com")
             .header("content-type", "application/x-www-form-urlencoded")
             .header("user-agent", "switchback-demo")
-            .body(Full::new(Bytes::from(form.to_owned())))
-            .expect("a request of our own is valid");
+            .body(Full::new(Bytes::from(body)))
+            // A redirect may name anything.
+            .ok()?;
         let response = line.send_request(request).await.ok()?;
         let status = response.status().as_u16();
         let named = response.headers().get(NAME_HEADER);
@@ -199,7 +286,7 @@ impl Phone {
             .find(|backend| named.is_some_and(|name| name == backend.name()));
         let body = response.into_body().collect().await.ok()?.to_bytes();
         self.lines.lock().push(line);
-        Some((status, backend, String::from_utf8_lossy(&body).into_owned()))
+        Some((status, backend, body))
     }
 
     async fn line(&self) -> Option<SendRequest<Full<Bytes>>> {
@@ -228,30 +315,43 @@ enum Hangup {
 fn read(document: &str) -> Option<Next> {
     let mut reader = quick_xml::Reader::from_str(document);
     let mut next = None;
-    let mut text_of_redirect = false;
+    let mut redirect: Option<(Method, String)> = None;
     loop {
         match reader.read_event().ok()? {
             Event::Eof => return Some(next.unwrap_or(Next::Over)),
             Event::Start(tag) | Event::Empty(tag) => {
-                let action = tag
-                    .try_get_attribute("action")
-                    .ok()?
-                    .map(|it| it.value.into_owned());
-                let speech = tag
-                    .try_get_attribute("input")
-                    .ok()?
-                    .is_some_and(|it| it.value.as_ref() == "speech");
+                let attribute = |name| -> Option<Option<String>> {
+                    let found = tag.try_get_attribute(name).ok()?;
+                    Some(found.map(|it| it.value.into_owned()))
+                };
+                let action = attribute("action")?;
+                let speech = attribute("input")?.is_some_and(|it| it == "speech");
                 match (tag.name().as_ref(), action) {
                     ("Gather", Some(action)) if speech => next = Some(Next::Speak { action }),
                     ("Gather", Some(action)) => next = Some(Next::Press { action }),
                     ("Dial", action) => next = Some(Next::Talk { action }),
-                    ("Redirect", _) => text_of_redirect = true,
+                    ("Redirect", _) => {
+                        let get = attribute("method")?.is_some_and(|it| it == "GET");
+                        let method = if get { Method::GET } else { Method::POST };
+                        redirect = Some((method, String::new()));
+                    }
                     _ => {}
                 }
             }
-            Event::Text(text) if text_of_redirect => {
-                next = Some(Next::Go(text.to_string()));
-                text_of_redirect = false;
+            Event::Text(text) => {
+                if let Some((_, path)) = &mut redirect {
+                    path.push_str(&text);
+                }
+            }
+            Event::GeneralRef(name) => {
+                if let (Some((_, path)), "amp") = (&mut redirect, &*name) {
+                    path.push('&');
+                }
+            }
+            Event::End(_) => {
+                if let Some((method, path)) = redirect.take() {
+                    next = Some(Next::Go { method, path });
+                }
             }
             _ => {}
         }
@@ -296,9 +396,21 @@ mod tests {
             read("<Response><Gather input=\"speech\" action=\"/s\"/></Response>"),
             Some(Next::Speak { .. })
         ));
-        assert!(
-            matches!(read("<Response><Redirect>/w</Redirect></Response>"), Some(Next::Go(path)) if path == "/w")
-        );
+        for (document, by, to) in [
+            ("<Redirect>/w</Redirect>", Method::POST, "/w"),
+            (
+                "<Redirect method=\"GET\">/w?a=1&amp;b=2</Redirect>",
+                Method::GET,
+                "/w?a=1&b=2",
+            ),
+        ] {
+            let document = format!("<Response>{document}</Response>");
+            let next = Next::Go {
+                method: by,
+                path: to.to_owned(),
+            };
+            assert_eq!(read(&document), Some(next));
+        }
         assert!(matches!(
             read("<Response><Hangup/></Response>"),
             Some(Next::Over)

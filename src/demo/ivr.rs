@@ -1,14 +1,14 @@
 //! A small IVR in TeXML, played by both backends of the demo, with a switch that
 //! breaks it.
 //!
-//! It keeps its own book of which calls it has met, so that the demo can prove
-//! from the backend's side, not the proxy's, that no new call came after the
-//! reversal.
+//! It keeps its own book: which calls it has met, so that the demo can prove from
+//! the backend's side, not the proxy's, that no new call came after the reversal;
+//! and which it has failed, which is what the fault would have cost.
 
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -34,11 +34,74 @@ pub(crate) struct Ivr {
     backend: Backend,
     fault: Fault,
     broken: AtomicBool,
-    /// Calls met, for "is this call new to me?". Bounded by the demo's length:
-    /// some thousand calls.
-    met: Mutex<HashSet<String>>,
     sealed: AtomicBool,
-    late_newcomers: AtomicU64,
+    book: Mutex<Book>,
+}
+
+/// What a backend remembers of its calls. Bounded by the demo's length: some thousand
+/// calls.
+#[derive(Debug, Default)]
+struct Book {
+    /// Calls met, for "is this call new to me?".
+    met: HashSet<String>,
+    /// How many there were when it broke down.
+    met_well: usize,
+    /// Calls first met while broken.
+    exposed: HashSet<String>,
+    /// Calls that it has failed.
+    failed: HashSet<String>,
+    failed_webhooks: u64,
+    late_newcomers: u64,
+}
+
+/// What a fault has done, by the book of the backend that has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Damage {
+    /// Webhooks that it failed: a bad status, a broken document, an answer that no
+    /// caller waits for, none at all.
+    pub(crate) webhooks: u64,
+    /// Calls they belonged to.
+    pub(crate) calls: usize,
+    /// Calls met before the fault.
+    pub(crate) met_well: usize,
+    /// Of the calls that began with it while it was broken, the share that it failed.
+    pub(crate) share: f64,
+}
+
+impl Book {
+    fn meet(&mut self, call: &str, broken: bool, sealed: bool) {
+        if !self.met.insert(call.to_owned()) {
+            return;
+        }
+        if broken {
+            self.exposed.insert(call.to_owned());
+        }
+        self.late_newcomers += u64::from(sealed);
+    }
+
+    fn fail(&mut self, call: &str) {
+        self.failed_webhooks += 1;
+        self.failed.insert(call.to_owned());
+    }
+
+    fn damage(&self) -> Damage {
+        let failed = self.exposed.intersection(&self.failed).count();
+        Damage {
+            webhooks: self.failed_webhooks,
+            calls: self.failed.len(),
+            met_well: self.met_well,
+            share: failed as f64 / self.exposed.len().max(1) as f64,
+        }
+    }
+}
+
+/// What goes wrong with one webhook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    Status,
+    Document,
+    Late,
+    Silence,
 }
 
 impl Ivr {
@@ -47,14 +110,15 @@ impl Ivr {
             backend,
             fault,
             broken: AtomicBool::new(false),
-            met: Mutex::default(),
             sealed: AtomicBool::new(false),
-            late_newcomers: AtomicU64::new(0),
+            book: Mutex::default(),
         })
     }
 
     /// From now on it misbehaves.
     pub(crate) fn break_down(&self) {
+        let mut book = self.book.lock();
+        book.met_well = book.met.len();
         self.broken.store(true, Ordering::Relaxed);
     }
 
@@ -75,7 +139,22 @@ impl Ivr {
 
     /// Calls it met for the first time after [`Self::seal`].
     pub(crate) fn late_newcomers(&self) -> u64 {
-        self.late_newcomers.load(Ordering::Relaxed)
+        self.book.lock().late_newcomers
+    }
+
+    /// Has a webhook of this call ever come?
+    pub(crate) fn has_met(&self, call: &str) -> bool {
+        self.book.lock().met.contains(call)
+    }
+
+    /// Has it failed a webhook of this call?
+    pub(crate) fn has_failed(&self, call: &str) -> bool {
+        self.book.lock().failed.contains(call)
+    }
+
+    /// What its fault has done.
+    pub(crate) fn damage(&self) -> Damage {
+        self.book.lock().damage()
     }
 
     /// Serves until the runtime goes.
@@ -100,23 +179,40 @@ impl Ivr {
         request: Request<Incoming>,
     ) -> Result<Response<Full<Bytes>>, Infallible> {
         let path = request.uri().path().to_owned();
+        let query = request.uri().query().unwrap_or_default().to_owned();
         let body = request
             .into_body()
             .collect()
             .await
             .map(|body| body.to_bytes())
             .unwrap_or_default();
-        let form = String::from_utf8_lossy(&body).into_owned();
+        let form = match &body[..] {
+            [] => query,
+            body => String::from_utf8_lossy(body).into_owned(),
+        };
         let event = path.ends_with("/status");
-        if !event {
-            self.meet(&field(&form, "CallSid").unwrap_or_default());
-        }
-        if self.fault == Fault::Down && self.broken.load(Ordering::Relaxed) {
-            // Longer than the route's timeout: nobody sees an answer.
-            tokio::time::sleep(Duration::from_secs(30)).await;
-        }
+        let trouble = self.enter(&form, event);
         tokio::time::sleep(between(8..40)).await;
-        let (status, document) = self.document(&path, &form, event).await;
+        let (status, document) = match trouble {
+            Some(Trouble::Status) => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "database connection lost".to_owned(),
+            ),
+            Some(Trouble::Document) => (
+                StatusCode::OK,
+                "<Response><Say>Fish & chips</Say></Response>".to_owned(),
+            ),
+            Some(Trouble::Late | Trouble::Silence) | None => {
+                tokio::time::sleep(delay(trouble)).await;
+                (
+                    StatusCode::OK,
+                    format!(
+                        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response>{}</Response>\n",
+                        step(&path, &form)
+                    ),
+                )
+            }
+        };
         let response = Response::builder()
             .status(status)
             .header("content-type", "application/xml")
@@ -126,40 +222,41 @@ impl Ivr {
         Ok(response)
     }
 
-    fn meet(&self, call: &str) {
-        let newcomer = self.met.lock().insert(call.to_owned());
-        if newcomer && self.sealed.load(Ordering::Relaxed) {
-            self.late_newcomers.fetch_add(1, Ordering::Relaxed);
+    /// Enters a webhook in the book: before it is answered, because whoever asked may
+    /// be gone by then. Nobody hears what is said to an event.
+    fn enter(&self, form: &str, event: bool) -> Option<Trouble> {
+        let broken = self.broken.load(Ordering::Relaxed);
+        let trouble = broken.then(|| trouble(self.fault)).flatten();
+        if event {
+            return trouble.filter(|trouble| *trouble == Trouble::Silence);
         }
+        let call = field(form, "CallSid").unwrap_or_default();
+        let mut book = self.book.lock();
+        book.meet(&call, broken, self.sealed.load(Ordering::Relaxed));
+        if trouble.is_some() {
+            book.fail(&call);
+        }
+        trouble
     }
+}
 
-    async fn document(&self, path: &str, form: &str, event: bool) -> (StatusCode, String) {
-        let broken = !event && self.broken.load(Ordering::Relaxed);
-        if broken {
-            match self.fault {
-                Fault::Errors if unlucky() => {
-                    return (
-                        StatusCode::INTERNAL_SERVER_ERROR,
-                        "database connection lost".to_owned(),
-                    );
-                }
-                Fault::Slow => tokio::time::sleep(between(1500..2300)).await,
-                Fault::Documents if unlucky() => {
-                    return (
-                        StatusCode::OK,
-                        "<Response><Say>Fish & chips</Say></Response>".to_owned(),
-                    );
-                }
-                Fault::Errors | Fault::Documents | Fault::Down | Fault::None => {}
-            }
-        }
-        (
-            StatusCode::OK,
-            format!(
-                "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response>{}</Response>\n",
-                step(path, form)
-            ),
-        )
+fn trouble(fault: Fault) -> Option<Trouble> {
+    match fault {
+        Fault::Errors | Fault::Both => unlucky().then_some(Trouble::Status),
+        Fault::Documents => unlucky().then_some(Trouble::Document),
+        Fault::Slow => Some(Trouble::Late),
+        Fault::Down => Some(Trouble::Silence),
+        Fault::None => None,
+    }
+}
+
+fn delay(trouble: Option<Trouble>) -> Duration {
+    match trouble {
+        // Longer than a caller waits, and shorter than the route's timeout.
+        Some(Trouble::Late) => between(2600..3400),
+        // Longer than the route's timeout: nobody sees an answer.
+        Some(Trouble::Silence) => Duration::from_secs(30),
+        _ => Duration::ZERO,
     }
 }
 
@@ -194,5 +291,55 @@ fn step(path: &str, form: &str) -> &'static str {
         _ => {
             "<Gather input=\"dtmf\" numDigits=\"1\" action=\"/ivr/menu\"><Say>One for your balance, two for a person, three to tell us.</Say></Gather>"
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_book_tells_what_the_fault_has_done_and_to_how_many_of_the_calls_it_met() {
+        let ivr = Ivr::new(Backend::New, Fault::Down);
+        let enter = |call: &str| ivr.enter(&format!("CallSid={call}"), false);
+        assert_eq!(enter("early"), None);
+        assert_eq!(enter("gone"), None);
+        assert_eq!(ivr.damage().calls, 0);
+        ivr.break_down();
+        for call in ["early", "late", "late"] {
+            assert_eq!(enter(call), Some(Trouble::Silence));
+        }
+        ivr.mend();
+        assert_eq!(enter("later"), None);
+        let damage = Damage {
+            webhooks: 3,
+            calls: 2,
+            met_well: 2,
+            share: 1.0,
+        };
+        assert_eq!(ivr.damage(), damage);
+        assert!(ivr.has_failed("early") && !ivr.has_failed("gone"));
+        assert!(ivr.has_met("later") && !ivr.has_met("never"));
+    }
+
+    #[test]
+    fn an_event_is_neither_a_call_met_nor_one_failed() {
+        let ivr = Ivr::new(Backend::New, Fault::Errors);
+        ivr.break_down();
+        for number in 0..40 {
+            assert_eq!(ivr.enter(&format!("CallSid={number}"), true), None);
+        }
+        assert_eq!((ivr.damage().calls, ivr.has_met("7")), (0, false));
+    }
+
+    #[test]
+    fn a_call_first_met_after_the_reversal_is_a_latecomer() {
+        let ivr = Ivr::new(Backend::New, Fault::None);
+        ivr.enter("CallSid=old", false);
+        ivr.seal();
+        ivr.enter("CallSid=old", false);
+        assert_eq!(ivr.late_newcomers(), 0);
+        ivr.enter("CallSid=fresh", false);
+        assert_eq!(ivr.late_newcomers(), 1);
     }
 }

@@ -146,11 +146,12 @@ fn one_line(status: &Status, ledger: &Ledger) -> String {
         )
     };
     format!(
-        "{} {}  {}  {}",
+        "{} {}  {}  {}  {} rescued",
         status.phase.name(),
         status.percentage,
         side(Backend::Legacy),
-        side(Backend::New)
+        side(Backend::New),
+        ledger.rescues()
     )
 }
 
@@ -174,6 +175,7 @@ fn table(status: &Status, ledger: &Ledger, since: Duration, chapter: &str) -> Ve
         ),
     ];
     lines.extend(Backend::ALL.map(|backend| row(backend, &status.backends[backend], ledger)));
+    lines.push(rescued(ledger));
     lines.push(String::new());
     match status.verification.as_ref().filter(|_| status.latched) {
         Some(seen) => lines.extend(afterwards(seen, ledger)),
@@ -199,6 +201,16 @@ fn row(backend: Backend, it: &BackendStatus, ledger: &Ledger) -> String {
         share(it.abandonment_rate),
         callers.served.load(Ordering::Relaxed),
         callers.hung_up.load(Ordering::Relaxed),
+    )
+}
+
+/// Calls that would have failed and did not.
+fn rescued(ledger: &Ledger) -> String {
+    let count = ledger.rescues();
+    let style = if count > 0 { GREEN } else { DIM };
+    format!(
+        "  {:<7} {style}{count:>6}{style:#}  calls that new failed and legacy took over",
+        "rescued"
     )
 }
 
@@ -301,7 +313,12 @@ mod tests {
         };
         Status {
             latched,
-            rules: vec![row("errors", 7), row("slow", 12_345), row("abandoned", 0)],
+            rules: vec![
+                row("errors", 7),
+                row("slow", 12_345),
+                row("abandoned", 0),
+                row("errors rising", 7),
+            ],
             verification: latched.then(|| Verification {
                 live_on_new: 12,
                 measures_normal: true,
@@ -322,6 +339,18 @@ mod tests {
                 assert!(width(line) < 80, "{} columns: {line}", width(line));
             }
         }
+    }
+
+    #[test]
+    fn rescues_are_seen_in_a_frame_and_in_a_line() {
+        let book = Ledger::default();
+        let mut line = book.begin("n");
+        book.rescued(&mut line, Duration::from_millis(20));
+        let frame = table(&status(false), &book, Duration::ZERO, "").join("\n");
+        assert!(frame.contains("rescued"), "{frame}");
+        assert!(frame.contains("     1"), "{frame}");
+        let line = one_line(&status(false), &book);
+        assert!(line.ends_with("  1 rescued"), "{line}");
     }
 
     #[test]
