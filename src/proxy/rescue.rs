@@ -11,7 +11,7 @@ mod media;
 mod second;
 mod words;
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +19,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::{Either, select};
 use http::Response;
+use tokio::sync::futures::Notified;
 
 use crate::calls::rescue::{Patient, Remedy};
 use crate::clock;
@@ -35,7 +36,7 @@ use crate::proxy::told::{Arrival, Told};
 use crate::proxy::upstream::Failure;
 use crate::proxy::verdict::{Sentence, Verdict};
 use crate::table::Seat;
-use late::Late;
+use late::{Late, Receiving};
 
 /// How long Vapi waits for an assistant, less half a second for the way.
 const ASSISTANT: Duration = Duration::from_secs(7);
@@ -62,7 +63,9 @@ pub(super) struct Case<'a> {
 /// What came of asking the webhook's own backend.
 #[derive(Debug)]
 enum First {
-    /// An answer, if not a good one.
+    /// A good answer, which the provider gets.
+    Answered(Response<Reply>),
+    /// An answer that will not do.
     Came(Box<Came>),
     /// None; its account is settled.
     Failed(Failure),
@@ -94,10 +97,7 @@ pub(super) async fn answer(case: &Case<'_>, mut seat: Seat, account: Account) ->
         Backend::New => case.patient.remedy(),
         Backend::Legacy => Remedy::None,
     };
-    let first = match remedy {
-        Remedy::None => case.ask(&mut seat, account).await,
-        remedy => case.ask_watched(remedy, &mut seat, account).await,
-    };
+    let first = case.ask(remedy, &mut seat, account).await;
     let remedy = match &first {
         // Placed anew just before it left, it is legacy's like any other.
         _ if seat.placement.backend == Backend::Legacy => Remedy::None,
@@ -106,59 +106,77 @@ pub(super) async fn answer(case: &Case<'_>, mut seat: Seat, account: Account) ->
         _ => remedy,
     };
     match first {
-        First::Came(came) if came.will_do() => case.pass_on(*came),
-        first if remedy != Remedy::None => second::ask_legacy(case, remedy, seat, first).await,
+        First::Answered(response) => response,
+        // On the heap, so that other requests do not carry room for it.
+        first if remedy != Remedy::None => {
+            Box::pin(second::ask_legacy(case, remedy, seat, first)).await
+        }
         first if case.told.is_media(case.verdict.method) => {
-            media::ask_the_other(case, seat, first).await
+            Box::pin(media::ask_the_other(case, seat, first)).await
         }
         first => case.nobody(seat.placement.backend, why(&first), false, first),
     }
 }
 
 impl Case<'_> {
-    /// Asks the webhook's own backend, which has all the time there is.
-    async fn ask(&self, seat: &mut Seat, mut account: Account) -> First {
-        let asked = forward::forward(self.errand, seat, self.arrival.at, &mut account);
-        let asked = self.errand.conn.within(self.deadline, asked).await;
-        self.first(asked.unwrap_or_else(|| Err(Failure::timeout())), account)
-    }
-
-    /// Asks new, and no longer than `rescue_after`, nor once everything goes to legacy.
-    async fn ask_watched(&self, remedy: Remedy, seat: &mut Seat, mut account: Account) -> First {
+    /// Asks the webhook's own backend. New, if there is a remedy, has no longer than
+    /// `rescue_after`; whoever else has all the time there is.
+    async fn ask(&self, remedy: Remedy, seat: &mut Seat, mut account: Account) -> First {
         let Errand { worker, conn, .. } = self.errand;
+        let is_watched = remedy != Remedy::None;
+        let until = match is_watched {
+            true => (self.arrival.at + self.arrival.route.rescue.after).min(self.deadline),
+            false => self.deadline,
+        };
         // Before the last look at the latch, so that none comes in between unheard.
-        let flip = worker.flips.notified();
-        let until = self
-            .deadline
-            .min(self.arrival.at + self.arrival.route.rescue.after);
-        let sent = forward::send(self.errand, seat, self.arrival.at, &mut account);
-        let sent = match conn.within(until, sent).await {
+        let flip = is_watched.then(|| Box::pin(worker.flips.notified()));
+        let sent = {
+            let sending = forward::send(self.errand, seat, self.arrival.at, &mut account);
+            conn.within(until, pin!(sending)).await
+        };
+        let sent = match sent {
             Some(Ok(sent)) => sent,
             Some(Err(failure)) => return self.first(Err(failure), account),
             // It does not even take the request.
             None if account.is_sent() => return self.first(Err(Failure::timeout()), account),
             None => return self.first(Err(Failure::unreached()), account),
         };
-        let method = self.verdict.method.clone();
-        let whole_max = self.errand.whole_max;
         let is_new = sent.backend == Backend::New;
-        let worker = Rc::clone(worker);
-        let mut receiving = Box::pin(forward::receive(worker, sent, method, whole_max));
-        if !is_new {
-            let received = conn.within(self.deadline, receiving).await;
-            return self.first(received.unwrap_or_else(|| Err(Failure::timeout())), account);
-        }
-        let begins = remedy == Remedy::Same && !self.patient.answered;
-        let flip = async {
-            if begins {
-                flip.await;
-            } else {
-                std::future::pending::<()>().await;
+        let receiving = forward::receive(
+            Rc::clone(worker),
+            sent,
+            self.verdict.method.clone(),
+            self.errand.whole_max,
+        );
+        match flip {
+            Some(flip) if is_new => {
+                let flip = (remedy == Remedy::Same && !self.patient.answered).then_some(flip);
+                // Of its own, so that it can go on without this request.
+                self.watch(Box::pin(receiving), flip, until, account).await
             }
-        };
-        let flip = pin!(flip);
+            _ => {
+                let received = conn.within(self.deadline, pin!(receiving)).await;
+                self.first(received.unwrap_or_else(|| Err(Failure::timeout())), account)
+            }
+        }
+    }
+
+    /// Waits for new, as long as it has, or until everything goes to legacy.
+    async fn watch(
+        &self,
+        mut receiving: Receiving,
+        flip: Option<Pin<Box<Notified<'_>>>>,
+        until: Tick,
+        account: Account,
+    ) -> First {
+        let flip = pin!(async {
+            match flip {
+                Some(flip) => flip.await,
+                None => std::future::pending().await,
+            }
+        });
         let watched = select(&mut receiving, flip);
-        let why = match conn.within(until, watched).await {
+        let why = match self.errand.conn.within(until, watched).await {
             Some(Either::Left((received, _))) => return self.first(received, account),
             Some(Either::Right(_)) => Why::Flip,
             None => Why::Late,
@@ -167,17 +185,22 @@ impl Case<'_> {
     }
 
     fn first(&self, received: Result<Delivery, Failure>, mut account: Account) -> First {
-        match received {
-            Ok(delivery) => First::Came(Box::new(Came {
-                sentence: weigh(&delivery, &self.verdict),
-                delivery,
-                account,
-            })),
+        let delivery = match received {
+            Ok(delivery) => delivery,
             Err(failure) => {
                 account.fail(failure.cause);
-                First::Failed(failure)
+                return First::Failed(failure);
             }
+        };
+        let came = Came {
+            sentence: weigh(&delivery, &self.verdict),
+            delivery,
+            account,
+        };
+        if came.will_do() {
+            return First::Answered(self.pass_on(came));
         }
+        First::Came(Box::new(came))
     }
 
     /// The provider gets what came.
@@ -255,6 +278,7 @@ impl Case<'_> {
             }
             (Some(said), _) => said,
             (None, First::Came(came)) => self.pass_on(*came),
+            (None, First::Answered(response)) => response,
             (None, First::Failed(failure)) => no_answer(&failure),
             (None, First::Late(..)) => no_answer(&Failure::timeout()),
         }
@@ -279,14 +303,14 @@ impl Came {
     fn will_do(&self) -> bool {
         let legacys = self.delivery.backend == Backend::Legacy
             && self.delivery.answer.head.status.as_u16() < 400;
-        legacys || self.sentence.is_served()
+        legacys || self.sentence.is_served() || self.sentence.says_error()
     }
 }
 
 /// Why somebody else was asked.
 const fn why(first: &First) -> Why {
     match first {
-        First::Came(_) => Why::Failed,
+        First::Answered(_) | First::Came(_) => Why::Failed,
         First::Failed(failure) if failure.is_kept() => Why::Kept,
         First::Failed(_) => Why::Failed,
         First::Late(_, why) => *why,

@@ -48,6 +48,13 @@ impl Sentence {
         self.outcome == Outcome::Served
     }
 
+    /// Has the application its own words for what it cannot do? They count as a failure,
+    /// and are the caller's to hear: a tool that says "card declined" has run.
+    pub(super) fn says_error(&self) -> bool {
+        self.outcome == Outcome::Failed(Cause::Document)
+            && self.judgement.flaw == Some(Flaw::SaysError)
+    }
+
     /// Settles the account with it.
     pub(super) fn pass(&self, account: &mut Account, at: Tick) {
         account.settle(self.outcome, self.judgement, at);

@@ -408,16 +408,35 @@ fn what_a_document_plays_is_asked_of_the_other_backend_when_it_is_not_there() {
 }
 
 #[test]
+fn what_an_application_says_itself_is_heard_and_counts_as_a_failure() {
+    const CLOSED: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 26\r\n\r\n{\"error\":\"We are closed.\"}";
+    let (legacy, asked) = recorder(LEGACY);
+    let edge = Edge::with(legacy, says(CLOSED), |settings| {
+        set(settings, of(Mode::Every));
+        settings.routes[0].protocol = Protocol::Vapi;
+    });
+    let body = r#"{"message":{"type":"assistant-request","call":{"id":"v-1"},"phoneNumber":{"number":"+12025550171"}}}"#;
+    let request = format!(
+        "POST /ivr HTTP/1.1\r\nHost: v\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    assert!(edge.raw(&request).contains("We are closed."));
+    assert_eq!(asked.lock().unwrap().len(), 0);
+    assert_eq!(edge.outcome(), Outcome::Failed(Cause::Document));
+}
+
+#[test]
 fn an_assistant_request_is_rescued_with_legacy_s_assistant() {
     const ASSISTANT: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 22\r\n\r\n{\"assistantId\":\"a-17\"}";
     let edge = Edge::with(says(ASSISTANT), nobody(), |settings| {
         set(settings, of(Mode::Start));
         settings.routes[0].protocol = Protocol::Vapi;
     });
-    let body = r#"{"message":{"type":"assistant-request","call":{"id":"v-1"}}}"#;
+    let body = r#"{"message":{"type":"assistant-request","call":{"id":"v-1"},"phoneNumber":{"number":"+12025550171"}}}"#;
     let request = format!(
         "POST /ivr HTTP/1.1\r\nHost: v\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
         body.len()
     );
     assert!(edge.raw(&request).ends_with("{\"assistantId\":\"a-17\"}"));
+    assert_eq!(rescues(&edge)[0].result, RescueResult::Served);
 }

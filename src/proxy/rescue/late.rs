@@ -27,7 +27,7 @@ use crate::proxy::verdict::Verdict;
 use crate::proxy::worker::Worker;
 
 /// An answer that is being received.
-type Receiving = Pin<Box<dyn Future<Output = Result<Delivery, Failure>>>>;
+pub(super) type Receiving = Pin<Box<dyn Future<Output = Result<Delivery, Failure>>>>;
 
 /// A webhook that new may still answer.
 pub(super) struct Late {

@@ -42,7 +42,7 @@ pub(super) async fn ask_legacy(
             case.discard(*came);
             Rest::Nothing
         }
-        First::Failed(_) => Rest::Nothing,
+        First::Answered(_) | First::Failed(_) => Rest::Nothing,
         First::Late(late, _) => Rest::Waits(late),
     };
     let place = case.errand.worker.shared.gates.rescue();
