@@ -63,7 +63,7 @@ def run(name, programs, size, fault):
     else:
         twice = sum(backends.seen(port)["duplicates"] for port in (backends.legacy, backends.new))
         if twice:
-            trouble.append(f"{twice} webhooks reached the backends twice")
+            trouble.append(f"{twice} webhooks reached one backend twice")
         try:
             proxy.stop()
         except rig.Trouble as late:

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// Requests remembered until they are fetched; later ones are only counted.
 const RECORDS_MAX: usize = 4_000_000;
@@ -82,7 +82,9 @@ impl Seen {
         }
         let call = xxh3_64(visit.call);
         let first = !visit.call.is_empty() && self.calls.insert(call);
-        let again = !visit.request.is_empty() && !self.requests.insert(xxh3_64(visit.request));
+        // A rescue asks the other backend the same; to send it to one twice is the sin.
+        let request = xxh3_64_with_seed(visit.request, backend as u64);
+        let again = !visit.request.is_empty() && !self.requests.insert(request);
         let Some(counts) = self.of.get_mut(backend) else {
             return;
         };
