@@ -96,6 +96,8 @@ enum Because {
     Share(u32, u32, Duration),
     /// The health check says so.
     Health,
+    /// It said so, and since it is good again a trial failed; without an answer, if so.
+    Trial { is_silent: bool },
 }
 
 impl Because {
@@ -109,6 +111,12 @@ impl Because {
                 format!("{share:.0} % of {all} answers in {over} s failed")
             }
             Self::Health => "its health check says it is down".to_owned(),
+            Self::Trial { is_silent: true } => {
+                "its health check is good, and calls get no answer all the same".to_owned()
+            }
+            Self::Trial { is_silent: false } => {
+                "its health check is good, and calls fail all the same".to_owned()
+            }
         }
     }
 }
@@ -250,7 +258,10 @@ impl Breaker {
     /// Is it not closed because the backend gave no answers, or no sign of life?
     pub const fn is_silent(&self) -> bool {
         !matches!(self.state, State::Closed)
-            && matches!(self.because, Some(Because::Silence(_) | Because::Health))
+            && matches!(
+                self.because,
+                Some(Because::Silence(_) | Because::Health | Because::Trial { is_silent: true })
+            )
     }
 
     /// Is the backend failing now, as far as anybody knows? A breaker that has been
@@ -327,6 +338,11 @@ impl Breaker {
     fn on_trial(&mut self, heard: Heard, now: Tick) {
         if heard.fails() {
             self.open_for = (self.open_for * 2).min(OPEN_MOST);
+            if self.because == Some(Because::Health) {
+                // The check was wrong: what it says has done no waiting.
+                let is_silent = matches!(heard, Heard::Silent | Heard::EventSilent);
+                self.because = Some(Because::Trial { is_silent });
+            }
             self.turn(State::Open, now);
         } else if heard == Heard::Good {
             self.good += 1;

@@ -260,9 +260,9 @@ impl Engine {
     ) {
         for observation in observations {
             self.note(observation);
-            self.guard.hear(observation, now);
             self.evidence.observe(observation);
         }
+        self.guard.hear(observations, now);
         self.active = active;
         self.guard(now, effects);
         self.findings = self.evidence.judge(now, active);

@@ -320,7 +320,7 @@ impl Found {
 /// A webhook was rescued, or could not be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rescued {
-    /// When it was certain.
+    /// When it was certain; of an answer that was late, when it was late.
     pub at: Tick,
     /// The route's number.
     pub route: u16,

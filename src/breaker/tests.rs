@@ -223,6 +223,38 @@ fn down_opens_it_and_keeps_it_open() {
 }
 
 #[test]
+fn a_trial_that_fails_is_waited_for_however_good_the_health_check_is() {
+    for (heard, because, is_silent) in [
+        (
+            Heard::Bad,
+            "its health check is good, and calls fail all the same",
+            false,
+        ),
+        (
+            Heard::Silent,
+            "its health check is good, and calls get no answer all the same",
+            true,
+        ),
+    ] {
+        let mut line = Line::new();
+        line.breaker.set_down(true);
+        line.wait(secs(10));
+        line.breaker.set_down(false);
+        assert_eq!(line.wait(Duration::ZERO), State::HalfOpen, "at once");
+        assert_eq!(line.hear(1, heard), State::Open);
+        assert_eq!(line.because(), because);
+        assert_eq!(line.breaker.is_silent(), is_silent);
+        assert_eq!(
+            line.wait(secs(10) - Duration::from_millis(1)),
+            State::Open,
+            "as after any trial that failed"
+        );
+        assert_eq!(line.wait(Duration::from_millis(1)), State::HalfOpen);
+        assert!(line.breaker.is_out(line.now));
+    }
+}
+
+#[test]
 fn a_backend_that_nobody_asks_is_held_to_be_out_for_a_minute_longer() {
     let mut line = Line::opened();
     assert!(line.breaker.is_out(line.now));

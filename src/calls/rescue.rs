@@ -138,10 +138,13 @@ impl Call {
 
     /// The end of a call that was taken from new before new had answered it, as new's
     /// numbers see it: one more call that failed. `self` as it was before
-    /// [`Call::rescue`]. None where the call's end says nothing: a leg, or one that
-    /// goes on on new's account.
+    /// [`Call::rescue`]. None where the call's end says nothing: a leg, one that goes on
+    /// on new's account, or one whose end was told already, because its caller did not
+    /// wait for the rescue.
     pub fn lost(&self, now: Tick) -> Option<Ended> {
-        let told = !self.flags.has(Flags::LEG) && !self.flags.has(Flags::ANSWERED);
+        let is_over = self.has_ended() && !self.awaits_report();
+        let goes_on = self.flags.has(Flags::ANSWERED);
+        let told = !self.flags.has(Flags::LEG) && !goes_on && !is_over;
         told.then(|| Ended {
             at: now,
             began: self.began.tick().unwrap_or_default(),
@@ -382,6 +385,34 @@ mod tests {
         let lost = former.lost(later(1)).unwrap();
         assert_eq!((lost.backend, lost.end), (Backend::New, CallEnd::Rescued));
         assert!(lost.failed && lost.counts);
+    }
+
+    #[test]
+    fn a_call_whose_end_was_told_is_not_lost_as_well() {
+        for (report_follows, ends) in [(false, 1), (true, 2)] {
+            let mut call = on_new();
+            let last = Final {
+                status: FinalStatus::Completed,
+                by: Some(HungUp::Caller),
+                duration_s: Some(60),
+                report_follows,
+            };
+            let told = call.end(&last, false, Duration::from_secs(5), later(1));
+            assert_eq!(told.is_none(), report_follows);
+            // Legacy answers a webhook that nobody hears the answer of.
+            let former = call;
+            call.rescue();
+            let lost = former.lost(later(2));
+            let report = Final {
+                report_follows: false,
+                ..last
+            };
+            let reported = call.end(&report, false, Duration::from_secs(5), later(3));
+            let all = [told, lost, reported];
+            assert_eq!(all.iter().flatten().count(), ends, "{all:?}");
+            let of_new = |end: &&Ended| end.backend == Backend::New;
+            assert_eq!(all.iter().flatten().filter(of_new).count(), 1);
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use super::{Effect, Engine, Notice, Settings, Severity};
 use crate::breaker::{self, Breaker, Heard};
 use crate::health::{self, Health};
-use crate::measure::Observation;
+use crate::measure::{self, Observation};
 use crate::model::{Backend, PerBackend, Tick, Wall};
 use crate::rules::evidence::{LEGACY_IS_DOWN, LEGACY_IS_OPEN};
 
@@ -129,23 +129,35 @@ impl Guard {
         (std::mem::replace(&mut self.published.new, state) != state).then_some(self.published)
     }
 
-    /// Takes one observation.
-    pub(super) fn hear(&mut self, observation: &Observation, now: Tick) {
-        if let Observation::Health(what) = observation {
-            let side = &mut self.sides[what.backend];
-            let Some(health) = &mut side.health else {
-                // An answer to a check that a reload has taken away.
-                return;
-            };
-            let was = health.state();
-            if let Some(state) = health.note(what.answer, now) {
-                let told = told_of_health(what.backend, was, state, &health.because());
-                self.notices.extend(told);
+    /// Takes what was observed since the last time. It comes worker by worker, and here
+    /// the order in which it happened matters: failures on one worker are no row if
+    /// another had a good answer in between.
+    pub(super) fn hear(&mut self, observations: &[Observation], now: Tick) {
+        for observation in observations {
+            if let Observation::Health(what) = observation {
+                self.checked(what, now);
             }
-        } else if let Some((backend, heard, asked)) = Heard::of(observation)
-            && let Some(breaker) = &mut self.sides[backend].breaker
-        {
-            breaker.note(heard, asked, now);
+        }
+        let heard = |observation| Some((happened(observation)?, Heard::of(observation)?));
+        let mut heard: Vec<_> = observations.iter().filter_map(heard).collect();
+        heard.sort_by_key(|(at, _)| *at);
+        for (_, (backend, heard, asked)) in heard {
+            if let Some(breaker) = &mut self.sides[backend].breaker {
+                breaker.note(heard, asked, now);
+            }
+        }
+    }
+
+    fn checked(&mut self, what: &measure::Health, now: Tick) {
+        let side = &mut self.sides[what.backend];
+        let Some(health) = &mut side.health else {
+            // An answer to a check that a reload has taken away.
+            return;
+        };
+        let was = health.state();
+        if let Some(state) = health.note(what.answer, now) {
+            let told = told_of_health(what.backend, was, state, &health.because());
+            self.notices.extend(told);
         }
     }
 
@@ -232,6 +244,15 @@ impl Guard {
                 health,
             },
         }
+    }
+}
+
+/// When that happened of which a breaker hears.
+const fn happened(observation: &Observation) -> Option<Tick> {
+    match observation {
+        Observation::Answered(what) => Some(what.at),
+        Observation::Rescued(what) => Some(what.at),
+        _ => None,
     }
 }
 

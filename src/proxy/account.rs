@@ -12,6 +12,7 @@ use crate::clock;
 use crate::document::{Does, Judgement};
 use crate::measure::{Answered, Cause, Fault, Kind, Observation, Outcome, Placed, Voice};
 use crate::model::Tick;
+use crate::proxy::upstream::Failure;
 use crate::proxy::worker::Worker;
 use crate::table::Seat;
 
@@ -49,6 +50,8 @@ pub(super) struct Account {
     /// The call as it was before another backend took it over.
     former: Option<Call>,
     data_us: Option<u32>,
+    /// It waits for a place at its backend.
+    lined_up: bool,
     placed: bool,
     open: bool,
 }
@@ -62,6 +65,7 @@ impl Account {
             seat,
             former: None,
             data_us: None,
+            lined_up: false,
             placed: false,
             open: true,
         }
@@ -77,9 +81,24 @@ impl Account {
         self.seat
     }
 
-    /// Has a byte of it left?
-    pub(super) const fn is_sent(&self) -> bool {
-        self.placed
+    /// It lines up for a place at its backend, or has got one.
+    pub(super) const fn lines_up(&mut self, lined_up: bool) {
+        self.lined_up = lined_up;
+    }
+
+    /// Has no byte of it left, although it had a place?
+    pub(super) const fn is_unreached(&self) -> bool {
+        !self.placed && !self.lined_up
+    }
+
+    /// How it failed, if there is no more time for it now. What waited for our own gate
+    /// all the while never came to the backend.
+    pub(super) const fn out_of_time(&self) -> Failure {
+        if self.lined_up {
+            Failure::kept(Cause::Full)
+        } else {
+            Failure::timeout()
+        }
     }
 
     /// Another backend has its call from now on; what is still to be told here is about

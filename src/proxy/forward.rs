@@ -111,7 +111,9 @@ pub(super) async fn send(
     let mut used_ones = true;
     loop {
         let backend = seat.placement.backend;
+        account.lines_up(true);
         let leave = errand.admit(seat).await?;
+        account.lines_up(false);
         let to = &settings.backends[backend];
         let pool = &worker.pools[backend];
         let waiting = if used_ones {

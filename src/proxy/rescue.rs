@@ -125,7 +125,7 @@ impl Case<'_> {
         let Errand { worker, conn, .. } = self.errand;
         let is_watched = remedy != Remedy::None;
         let until = match is_watched {
-            true => (self.arrival.at + self.arrival.route.rescue.after).min(self.deadline),
+            true => self.late_at(),
             false => self.deadline,
         };
         // Before the last look at the latch, so that none comes in between unheard.
@@ -137,9 +137,11 @@ impl Case<'_> {
         let sent = match sent {
             Some(Ok(sent)) => sent,
             Some(Err(failure)) => return self.first(Err(failure), account),
-            // It does not even take the request.
-            None if account.is_sent() => return self.first(Err(Failure::timeout()), account),
-            None => return self.first(Err(Failure::unreached()), account),
+            None if is_watched && account.is_unreached() => {
+                return self.first(Err(Failure::unreached()), account);
+            }
+            // It waits for a place, or the backend does not even take the request.
+            None => return self.first(Err(account.out_of_time()), account),
         };
         let is_new = sent.backend == Backend::New;
         let receiving = forward::receive(
@@ -182,6 +184,12 @@ impl Case<'_> {
             None => Why::Late,
         };
         First::Late(Box::new(Late::new(self, receiving, account)), why)
+    }
+
+    /// When an answer of new is late.
+    fn late_at(&self) -> Tick {
+        let after = self.arrival.route.rescue.after;
+        self.deadline.min(self.arrival.at + after)
     }
 
     fn first(&self, received: Result<Delivery, Failure>, mut account: Account) -> First {
@@ -286,8 +294,13 @@ impl Case<'_> {
 
     /// Tells what became of a rescue.
     fn note(&self, from: Backend, why: Why, result: RescueResult) {
+        let at = match why {
+            // Before whatever else is told of that answer: see `Late`.
+            Why::Late => self.late_at(),
+            Why::Failed | Why::Kept | Why::Flip => clock::tick(),
+        };
         self.errand.worker.note(Observation::Rescued(Rescued {
-            at: clock::tick(),
+            at,
             route: self.webhook.route,
             from,
             why,

@@ -160,11 +160,12 @@ pub(super) async fn send(link: &mut Link, head: &[u8], body: &[u8]) -> Result<bo
         }
         began = true;
     }
-    if !body.is_empty() {
+    if body.is_empty() {
+        // What TLS still holds; that this fails, the answer will tell.
+        drop(link.stream.flush().await);
+    } else {
         send_apart(link, body).await;
     }
-    // What TLS still holds; that this fails, the answer will tell.
-    drop(link.stream.flush().await);
     Ok(true)
 }
 
@@ -205,6 +206,8 @@ async fn send_apart(link: &mut Link, body: &[u8]) {
                 }
             }
         }
+        // What TLS still holds goes out while we listen, too.
+        link.cut |= ready!(Pin::new(&mut link.stream).poll_flush(cx)).is_err();
         Poll::Ready(())
     })
     .await;

@@ -61,13 +61,16 @@ impl Seat {
         self.origin == Because::Claimed
     }
 
-    /// Would this be a new call on its backend?
+    /// Would this be a new call on its backend? A leg of a call that is there is none,
+    /// nor a call that the backend began itself, nor one that a token says was there:
+    /// nobody else knows of them.
     pub fn is_new_call(&self) -> bool {
-        let anew = matches!(
-            self.placement.because,
-            Because::Hashed | Because::Enabled | Because::Token
+        let belongs = matches!(
+            self.origin,
+            Because::Inherited | Because::Claimed | Because::Token
         );
-        self.starting || self.key.is_none() && anew
+        let anew = matches!(self.placement.because, Because::Hashed | Because::Enabled);
+        !belongs && (self.starting || self.key.is_none() && anew)
     }
 
     /// The same webhook, put to legacy instead.

@@ -9,10 +9,11 @@ use std::time::Duration;
 use switchback::breaker;
 use switchback::calls::rescue::Mode;
 use switchback::document::last_resort::LastResort;
+use switchback::gate::Cap;
 use switchback::measure::{CallEnd, Cause, Observation, Outcome, RescueResult, Rescued, Why};
 use switchback::model::{Backend, PerBackend, Protocol};
 use switchback::proxy::Routing;
-use switchback::proxy::settings::{Rescue, Settings};
+use switchback::proxy::settings::{Claim, Rescue, Settings};
 use switchback::split::{Because, Split};
 
 use super::backend::{SOUND, after_request, nobody, recorder, reset};
@@ -321,6 +322,59 @@ fn while_the_breaker_is_open_new_calls_begin_on_legacy_and_count_against_new() {
         // Who is there already has nobody else.
         assert!(edge.raw(&digits("CA-old")).ends_with("<Response/>"));
     }
+}
+
+#[test]
+fn who_waited_in_vain_for_a_place_is_not_held_against_the_backend() {
+    let (legacy, _) = recorder(LEGACY);
+    let edge = Edge::with(legacy, hangs(), |settings| {
+        set(settings, of(Mode::Start));
+        settings.backends.new.cap = Some(Cap {
+            concurrency: 1,
+            queue: 10,
+            wait: Duration::from_secs(2),
+        });
+    });
+    // New has it until its time is over, legacy has answered it by then.
+    assert!(edge.raw(&webhook("CA1", "t")).contains("legacy"));
+    assert!(edge.raw(&webhook("CA2", "t")).contains("legacy"));
+    let answered = edge.answered(3);
+    let of_new = answered.iter().find(|one| one.backend == Backend::New);
+    assert_eq!(of_new.unwrap().outcome, Outcome::Failed(Cause::Full));
+    assert_eq!(rescues(&edge)[1].why, Why::Kept);
+}
+
+#[test]
+fn an_open_breaker_takes_neither_a_leg_nor_a_call_that_new_began_from_new() {
+    let (legacy, asked) = recorder(LEGACY);
+    let (new, _) = recorder(SOUND);
+    let edge = Edge::with(legacy, new, |settings| {
+        set(settings, of(Mode::Start));
+        settings.backends.new.claim = Some(Claim {
+            query: "by".into(),
+            value: "new".into(),
+        });
+    });
+    edge.voice("CA1", "t");
+    for state in [breaker::State::Open, breaker::State::HalfOpen] {
+        let before = edge.shared.routing.load_full();
+        edge.shared.routing.store(Arc::new(Routing {
+            breakers: PerBackend {
+                legacy: breaker::State::Closed,
+                new: state,
+            },
+            ..(*before).clone()
+        }));
+        // While another call tries new.
+        let _trial = edge.shared.gates[Backend::New].trial();
+        let leg = form(&format!("CA-leg-{state:?}"), "t") + "&ParentCallSid=CA1";
+        let answer = edge.raw(&post("/ivr", &leg, "Connection: close\r\n"));
+        assert!(answer.ends_with("<Response/>"), "{state:?} {answer}");
+        let own = form(&format!("CA-own-{state:?}"), "t");
+        let answer = edge.raw(&post("/ivr?by=new", &own, "Connection: close\r\n"));
+        assert!(answer.ends_with("<Response/>"), "{state:?} {answer}");
+    }
+    assert_eq!(asked.lock().unwrap().len(), 0, "legacy knows neither");
 }
 
 #[test]

@@ -347,6 +347,28 @@ fn a_large_webhook_reaches_a_backend_over_tls() {
 }
 
 #[test]
+fn a_backend_over_tls_that_refuses_a_body_early_is_heard_at_once() {
+    let ca = Authority::new();
+    let config = ca.server(&ca.issue("b", &["ivr.example.com"]), false);
+    let new = secured(config, move |stream, _| {
+        let mut head = [0; 1024];
+        stream.read_exact(&mut head).unwrap();
+        let refusal = "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n";
+        stream.write_all(refusal.as_bytes()).unwrap();
+        // It reads no further, and keeps the connection open.
+        thread::sleep(Duration::from_secs(30));
+    });
+    let edge = Edge::with(new, new, |settings| {
+        settings.backends.new.tls = Some(ca.outward("ivr.example.com", None));
+        settings.limits.body = 64 << 20;
+    });
+    // More than the system takes for somebody who does not read.
+    let long = format!("{}&Digits={}", form("CA1", "t"), "1".repeat(32 << 20));
+    edge.raw(&post("/ivr", &long, "Connection: close\r\n"));
+    assert_eq!(edge.outcome(), Outcome::Failed(Cause::Status));
+}
+
+#[test]
 fn a_backend_that_closes_an_unused_connection_has_not_failed() {
     let ca = Authority::new();
     let config = ca.server(&ca.issue("b", &["ivr.example.com"]), false);

@@ -98,6 +98,36 @@ fn while_neither_fails_nothing_is_said_and_a_row_reverses_as_ever() {
 
 // -- new ------------------------------------------------------------------------------
 
+/// What one worker tells of the last tenth of a second: an outcome, and when.
+fn told(bench: &mut Bench, by_worker: &[(Outcome, u64)]) {
+    for (outcome, millis) in by_worker {
+        bench.answer(Backend::New, *outcome, 1);
+        let at = bench.now + Duration::from_millis(*millis);
+        if let Some(Observation::Answered(answered)) = bench.last() {
+            answered.at = at;
+        }
+    }
+}
+
+#[test]
+fn a_row_of_failures_is_one_by_the_clock_and_not_by_the_worker() {
+    let failed = |from: u64, count: u64| (from..from + count).map(|at| (FAILED, at));
+    for (good, state) in [(40, State::Closed), (0, State::Open), (90, State::Open)] {
+        let mut bench = guarded(Vec::new());
+        let first: Vec<_> = failed(20, 4).chain(failed(60, 4)).collect();
+        told(&mut bench, &first);
+        told(&mut bench, &[(Outcome::Served, good)]);
+        bench.tick();
+        assert_eq!(breakers(&bench).new, state, "good at {good}");
+        // And the other worker's buffer comes first.
+        let mut bench = guarded(Vec::new());
+        told(&mut bench, &[(Outcome::Served, good)]);
+        told(&mut bench, &first);
+        bench.tick();
+        assert_eq!(breakers(&bench).new, state, "good at {good}");
+    }
+}
+
 #[test]
 fn a_new_that_fails_five_times_in_a_row_is_not_asked_and_people_hear_why() {
     let mut bench = guarded(vec![]);

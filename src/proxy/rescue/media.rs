@@ -14,7 +14,6 @@ use crate::proxy::account::{Account, Webhook};
 use crate::proxy::body::Reply;
 use crate::proxy::deliver::weigh;
 use crate::proxy::forward;
-use crate::proxy::upstream::Failure;
 use crate::split::{Because, Placement};
 use crate::table::Seat;
 
@@ -62,7 +61,7 @@ pub(super) async fn ask_the_other(case: &Case<'_>, seat: Seat, first: First) -> 
         failed => {
             let failure = failed
                 .and_then(Result::err)
-                .unwrap_or_else(Failure::timeout);
+                .unwrap_or_else(|| account.out_of_time());
             account.fail(failure.cause);
             case.nobody(asked, why(&first), false, first)
         }

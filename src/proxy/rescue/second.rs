@@ -94,7 +94,7 @@ async fn same(
             rest => (asked.await, rest),
         }
     };
-    match asked.unwrap_or_else(|| Err(Failure::timeout())) {
+    match asked.unwrap_or_else(|| Err(account.out_of_time())) {
         Ok(delivery) => {
             let sentence = weigh(&delivery, &case.verdict);
             let came = Came {
