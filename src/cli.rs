@@ -90,7 +90,12 @@ pub enum Command {
     /// Go on after a hold, a reversal or a rollback
     Resume(resume::Args),
     /// Step back toward legacy; never raises anything
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Each takes --live: `drain`, the default, lets live calls on new finish there; \
+                      `move` sends each to legacy's `entry` at its next voice webhook. `total` may be \
+                      ordered again while latched, to move what was left to finish."
+    )]
     Rollback(rollback::Args),
     /// Put one tenant on new or legacy by hand
     #[command(subcommand)]

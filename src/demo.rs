@@ -263,8 +263,18 @@ impl Story {
         }
         if !self.rescue_said && self.phone.ledger.rescues() > 0 {
             self.rescue_said = true;
-            let text = "New fails; its callers are answered by legacy in the same request.";
-            self.screen.say(Tone::Good, text)?;
+            let (tone, text) = match self.options.fault {
+                Fault::Both => (
+                    Tone::Bad,
+                    "New fails, and legacy, asked in its place, does so as often. Callers who \
+                     get neither's answer hear our apology.",
+                ),
+                _ => (
+                    Tone::Good,
+                    "New fails; its callers are answered by legacy in the same request.",
+                ),
+            };
+            self.screen.say(tone, text)?;
         }
         let latched = self.running.status().latched;
         match (self.reversed_at, latched) {
@@ -332,7 +342,11 @@ impl Story {
         match (self.fault_at, self.reversed_at) {
             (_, Some(at)) => format!("reversed {} s ago, until a person resumes", ago(at)),
             (Some(at), None) if !self.repaired => {
-                format!("new is failing since {} s", ago(at))
+                let who = match self.options.fault {
+                    Fault::Both => "both have",
+                    _ => "new has",
+                };
+                format!("{who} been failing for {} s", ago(at))
             }
             _ => "all is well".to_owned(),
         }

@@ -35,7 +35,7 @@ use crate::document::FlawSet;
 use crate::health;
 pub use crate::measure::ReportKind;
 use crate::measure::scorecard::Mature;
-use crate::measure::{Answered, CallEnd, Ended, Observation};
+use crate::measure::{Answered, CallEnd, Ended, Observation, RescueResult};
 use crate::model::{PerBackend, Tick, Wall, mask_numbers};
 use crate::rollout::{self, Command, Entry, Order, Phase, Rollout, Wishes};
 pub use crate::rollout::{Refusal, RefusalKind};
@@ -111,6 +111,8 @@ pub struct Engine {
     report_ids: VecDeque<String>,
     /// Calls whose end was told.
     ends_seen: PerBackend<u64>,
+    /// What became of rescues, by [`RescueResult`].
+    rescues: [u64; RescueResult::ALL.len()],
     began: Tick,
     /// Steps toward legacy whose record was not confirmed yet, with the moment they
     /// were sent. Bounded by [`UNRECORDED`].
@@ -163,6 +165,7 @@ impl Engine {
             watch: None,
             report_ids: VecDeque::new(),
             ends_seen: PerBackend::default(),
+            rescues: [0; RescueResult::ALL.len()],
             began: now,
             unrecorded: VecDeque::new(),
             split,
@@ -303,11 +306,11 @@ impl Engine {
             }) => {}
             Observation::Ended(ended) => self.ends_seen[ended.backend] += 1,
             Observation::Checked(checked) => self.genuine.heard(checked),
+            Observation::Rescued(rescued) => self.rescues[rescued.result as usize] += 1,
             Observation::Placed(_)
             | Observation::Answered(_)
             | Observation::Connected { .. }
             | Observation::Stream { .. }
-            | Observation::Rescued(_)
             | Observation::Health(_)
             | Observation::Unsecured(_)
             | Observation::Refused { .. } => {}

@@ -178,6 +178,10 @@ impl Health {
         let path = &self.settings.path;
         match (self.last, self.streak) {
             (None, _) => format!("{path} was not asked yet"),
+            (Some(last), streak) if last.is_well() && self.state == State::Down => format!(
+                "good checks of {path} again: {streak} of the {} it takes",
+                self.settings.rise
+            ),
             (Some(last), 1) => format!("the last check of {path}: {}", last.said()),
             (Some(last), streak) => format!(
                 "the last {streak} checks of {path} were {}; the last: {}",
@@ -244,7 +248,7 @@ mod tests {
         health.note(Answer::Well, NOW);
         assert_eq!(
             health.because(),
-            "the last check of /healthz: answered as expected"
+            "good checks of /healthz again: 1 of the 2 it takes"
         );
     }
 

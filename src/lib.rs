@@ -1,5 +1,6 @@
 //! Switchback: a reverse proxy between a voice provider and two generations of
-//! the same voice application.
+//! the same voice application. It splits calls between them, answers with legacy what new
+//! fails, and takes everything back to legacy when a row of the reversal table says so.
 //!
 //! The modules stand in reading order, by ring. A module may use its own ring
 //! and the rings above it, never below; `tests/rings.rs` holds us to it.

@@ -172,7 +172,7 @@ pub enum Because {
     Orphan,
     /// Not a webhook of a call at all, or of no route's protocol.
     Unrecognized,
-    /// Legacy answered its first webhook because new did not.
+    /// Legacy began it, because new failed it or was not asked.
     Rescued,
     /// It began on new and was sent to legacy's entry.
     Moved,

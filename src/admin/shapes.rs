@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::desk;
 use crate::document::Flaw;
 use crate::engine;
-use crate::measure::MENU_KEYS;
+use crate::measure::{MENU_KEYS, RescueResult};
 use crate::model::{Percentage, Wall};
 use crate::rollout::List;
 use crate::rules::{Action, Priority, Unit};
@@ -43,6 +43,8 @@ pub struct Status {
     pub condition: Condition,
     /// Both backends.
     pub backends: Backends,
+    /// Webhooks that new failed, by what their callers got instead.
+    pub rescues: Rescues,
     /// The reversal table, then the alert table.
     pub rules: Vec<Rule>,
     /// What has been seen since everything went to legacy.
@@ -72,6 +74,39 @@ pub struct Condition {
     pub state: String,
     /// What happens because of it, in a sentence or two.
     pub says: String,
+}
+
+/// What callers got when a backend failed them: webhooks since the process began.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Rescues {
+    /// Legacy answered instead of new.
+    pub served: u64,
+    /// The caller was sent to legacy's entry.
+    pub moved: u64,
+    /// Legacy failed too, and new answered late after all.
+    pub late: u64,
+    /// Nobody answered: the last resort.
+    pub last_resort: u64,
+    /// Nobody answered, and the failure was passed on.
+    pub failed: u64,
+}
+
+impl Rescues {
+    fn new(counts: &[(RescueResult, u64)]) -> Self {
+        let mut shown = Self::default();
+        for (result, count) in counts {
+            let field = match result {
+                RescueResult::Served => &mut shown.served,
+                RescueResult::Moved => &mut shown.moved,
+                RescueResult::Late => &mut shown.late,
+                RescueResult::LastResort => &mut shown.last_resort,
+                RescueResult::Failed => &mut shown.failed,
+            };
+            *field = *count;
+        }
+        shown
+    }
 }
 
 /// One thing for each backend.
@@ -298,6 +333,7 @@ impl From<&engine::Status> for Status {
                 legacy: Backend::new(&status.backends.legacy, &status.guards.legacy),
                 new: Backend::new(&status.backends.new, &status.guards.new),
             },
+            rescues: Rescues::new(&status.rescues),
             rules: status.rules.iter().map(Rule::from).collect(),
             verification: status.verification.as_ref().map(Verification::from),
             tenants: Tenants {

@@ -9,8 +9,8 @@ use super::{Failure, failure};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Secrets are read from where the file says, so run it with the environment of the service. Of a file \
-that is well it says how each route tells genuine webhooks, and what its callers hear when a backend \
-fails. The running service takes a changed file \
+that is well it says how each route tells genuine webhooks, what its callers hear when a backend \
+fails, when each backend is not asked, and which certificates are shown. The running service takes a changed file \
 with `switchback reload`; `reload --dry-run` says what would change.")]
 pub struct Args {
     /// The configuration file
@@ -26,7 +26,8 @@ pub struct Args {
 pub struct Checked {
     /// What is allowed and perhaps not meant, as one report; empty for nothing.
     pub warnings: String,
-    /// For each route, how genuine webhooks are told, and what is done when new fails.
+    /// For each route, how genuine webhooks are told, and what is done when new fails; then
+    /// when each backend is not asked, and what TLS shows.
     pub routes: Vec<String>,
 }
 
@@ -49,6 +50,7 @@ fn load(args: &Args) -> Result<Checked, String> {
     };
     let mut routes = loaded.config.verification();
     routes.extend(loaded.config.rescues());
+    routes.extend(loaded.config.guards());
     routes.extend(loaded.config.encryption());
     Ok(Checked { warnings, routes })
 }

@@ -31,7 +31,8 @@ Because:
   unlisted, unplaced    the directory lacks the key; nothing to hash came: legacy
   late, orphan          of a call not seen before: its end, or the middle of it
   unrecognized          no webhook of the route's protocol: legacy
-  rescued               legacy answered its first webhook because new did not
+  rescued               legacy began it: new failed it, or was not asked because its
+                        breaker was open or its cap reached
   moved                 it began on new and was sent to legacy's entry
 
 A call is shown by a key made of its id, the `call` of the access log. Its words: leg: it
@@ -131,7 +132,7 @@ fn said(name: &str, value: &Value) -> String {
 /// What a word means that nobody expects to read.
 fn words(because: &str) -> Option<&'static str> {
     match because {
-        "rescued" => Some("legacy answered its first webhook because new did not"),
+        "rescued" => Some("legacy began it, because new failed it or was not asked"),
         "moved" => Some("it began on new and was sent to legacy's entry"),
         _ => None,
     }
@@ -182,7 +183,7 @@ asked, in this order:
             "backend": "legacy", "because": "rescued", "ended_as": "served",
         }));
         assert!(
-            text.contains("rescued: legacy answered its first webhook"),
+            text.contains("rescued: legacy began it, because new failed"),
             "{text}"
         );
         assert!(text.contains("served\n"), "{text}");

@@ -15,7 +15,7 @@ pub enum Args {
         /// The tenant's id
         #[arg(value_name = "ID")]
         id: String,
-        /// What becomes of live calls
+        /// What becomes of calls that are live on new
         #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
         live: Live,
         /// Why.
@@ -27,7 +27,7 @@ pub enum Args {
         /// The share of new from now on
         #[arg(long, value_name = "N", value_parser = percentage)]
         percentage: Percentage,
-        /// What becomes of live calls
+        /// What becomes of calls that are live on new
         #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
         live: Live,
         /// Why.
@@ -36,7 +36,7 @@ pub enum Args {
     },
     /// Level 3: everything to legacy, until `resume`
     Total {
-        /// What becomes of live calls
+        /// What becomes of calls that are live on new
         #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
         live: Live,
         /// Why.
@@ -51,7 +51,7 @@ pub enum Live {
     /// They finish where they are
     #[default]
     Drain,
-    /// Their next voice webhook sends them to legacy's entry
+    /// Their next voice webhook sends them to legacy's entry, where the route names an `entry`
     Move,
 }
 

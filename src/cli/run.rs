@@ -8,7 +8,7 @@ use super::{Failure, failure};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Signals: HUP reads the configuration again, and every `file` it names (what stands in `env` is \
-read at the start only); TERM and INT finish what runs, then stop; USR1 opens the access log anew.
+read at the start only); TERM and INT finish what runs, then stop, and the second of them stops now; USR1 opens the access log anew.
 
 RUST_LOG=switchback=debug also says why each webhook was refused or got no answer.")]
 pub struct Args {

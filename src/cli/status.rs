@@ -18,7 +18,11 @@ pub use self::screen::{Room, screen};
 #[command(after_help = "\
 Verdicts: pass; TRIP, the row acts or warns; withheld, it would and something speaks against it; \
 inconclusive, too little evidence yet; blind, it cannot see at this traffic. A `note` is about what \
-the rows cannot see: calls that cannot be placed, ends that never come, webhooks that do not verify.")]
+the rows cannot see: calls that cannot be placed, ends that never come, webhooks that do not verify.
+
+`failing` says which backend fails, by its breaker, its health check or a reversing row, and what \
+happens because of it; `rescued` what callers got in place of an answer that failed (webhooks); \
+`since then` how far it is proven that everything went to legacy.")]
 pub struct Args {
     /// Show it again every second, until Ctrl-C
     #[arg(long, short)]

@@ -13,6 +13,7 @@ use crate::measure::scorecard::Mature;
 use crate::model::Backend;
 use crate::rollout::List;
 use crate::rules::{Action, Measure, Side, Unit};
+use crate::split::Live;
 use crate::split::tenants::{Unlisted, e164};
 
 /// Runs every check. `tenants`: the tenants the directory names, if there is one
@@ -29,6 +30,7 @@ pub(super) fn run(draft: &Draft, tenants: Option<&BTreeSet<String>>, problems: &
     names(draft, &add);
     guards(draft, &add);
     reversal(draft, &add);
+    moving(draft, &add);
     lists(draft, &add);
     known_tenants(draft, tenants, &add);
 }
@@ -256,6 +258,27 @@ fn reversal(draft: &Draft, add: &Add<'_>) {
         "no [[reversal]] row reverses: nothing goes back to legacy by itself",
     )
     .help("add a row with action = \"reverse\", for example error_rate above \"10%\" over \"5m\""));
+}
+
+/// Live calls are moved to an `entry`, and one must be there.
+fn moving(draft: &Draft, add: &Add<'_>) {
+    if draft
+        .routes
+        .iter()
+        .any(|route| route.rescue.entry.is_some())
+    {
+        return;
+    }
+    for row in draft.rows.iter().filter(|row| row.rule.live == Live::Move) {
+        let message = format!(
+            "`{}` moves nothing: no route names an `entry`, so live calls finish where they are",
+            shown(&row.rule.name)
+        );
+        add(Problem::warning(row.name_span.clone(), message).help(
+            "add entry = \"/ivr/welcome\" to a [[route]], the path where legacy begins a call, or \
+             remove live = \"move\"",
+        ));
+    }
 }
 
 fn lists(draft: &Draft, add: &Add<'_>) {

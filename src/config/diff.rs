@@ -555,7 +555,7 @@ action = "reverse"
             (
                 "url = \"http://127.0.0.1:3002\"",
                 "url = \"http://127.0.0.1:3002\"\nbreaker = \"off\"",
-                "`backend.new.breaker`: 5 in a row or 50% of 20 in 10s; open for 5s, closed after 3 → off",
+                "`backend.new.breaker`: 5 failures in a row or 50% of 20 in 10s; open for 5s, closed after 3 → off",
             ),
             (
                 "percentage = 10",

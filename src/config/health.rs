@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use super::text::Span;
 use super::walk::Section;
+use super::{Config, gate};
 use crate::breaker;
 use crate::health::Settings;
+use crate::model::Backend;
 
 /// How often a backend is asked: more often would be a load, less often no news.
 const INTERVAL: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3600);
@@ -107,7 +109,7 @@ pub(super) fn breaker_told(breaker: Option<&breaker::Settings>) -> String {
         return "off".to_owned();
     };
     format!(
-        "{} in a row or {}% of {} in {}; open for {}, closed after {}",
+        "{} failures in a row or {}% of {} in {}; open for {}, closed after {}",
         it.consecutive,
         (it.share * 1e6).round() / 1e4,
         it.least,
@@ -115,6 +117,22 @@ pub(super) fn breaker_told(breaker: Option<&breaker::Settings>) -> String {
         Span(it.open_for),
         it.close_after
     )
+}
+
+impl Config {
+    /// For each backend, when it is not asked: its breaker, its health check, its cap.
+    pub fn guards(&self) -> Vec<String> {
+        let told = |backend| {
+            let upstream = &self.proxy.backends[backend];
+            format!(
+                "backend {backend}: breaker: {}; health: {}; cap: {}",
+                breaker_told(self.breakers[backend].as_ref()),
+                told(upstream.health.as_ref()),
+                gate::told(upstream.cap.as_ref()),
+            )
+        };
+        Backend::ALL.into_iter().map(told).collect()
+    }
 }
 
 /// A path as it stands in a request's first line, its query with it.

@@ -57,6 +57,10 @@ pub(super) fn show(story: &Story) -> std::io::Result<bool> {
                 count(&ledger.spared)
             ));
         }
+        None if story.options.fault == Fault::Both => say(
+            "There was no reversal: legacy failed as much, so going back would have helped \
+             nobody. The row was withheld, and people were told.",
+        ),
         None if story.options.fault != Fault::None => say("There was no reversal."),
         None => {}
     }

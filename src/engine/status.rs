@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Condition, Engine, GuardStatus, Watch};
 use crate::document::FlawSet;
-use crate::measure::{Choices, ReportKind};
+use crate::measure::{Choices, ReportKind, RescueResult};
 use crate::model::{Backend, PerBackend, Percentage, Tick, Wall};
 use crate::rollout::{List, Phase, Rollout, Step, Taken};
 use crate::rules::{Action, Finding, Measure, Priority};
@@ -42,6 +42,8 @@ pub struct Status {
     pub condition: Condition,
     /// One for each row of the reversal table, then of the alert table.
     pub rules: Vec<RuleStatus>,
+    /// Webhooks that were rescued, or could not be, since the process began.
+    pub rescues: Vec<(RescueResult, u64)>,
     /// The last reversal or total rollback, and what has been seen since.
     pub verification: Option<Verification>,
     /// Flaws that legacy itself shows in 1 % or more of its answers.
@@ -216,6 +218,10 @@ pub(super) fn build(engine: &mut Engine, now: Tick, wall: Wall) -> Status {
         backends,
         guards,
         condition: engine.condition.clone(),
+        rescues: RescueResult::ALL
+            .into_iter()
+            .map(|result| (result, engine.rescues[result as usize]))
+            .collect(),
         rules: rules
             .map(|(rule, finding)| RuleStatus {
                 finding: finding.clone(),

@@ -88,9 +88,9 @@ pub fn measured(measure: Measure, reading: &Reading, over: Duration, mature: Dur
         ),
         Measure::ConcurrentCalls => format!("{value} calls at once in the mean {last}"),
         Measure::CallsPerHour => format!("{value} calls an hour {last}"),
-        Measure::CriticalErrors => format!("{value} critical errors reported {last}"),
-        Measure::Complaints => format!("{value} complaints reported {last}"),
-        Measure::Incidents => format!("{value} incidents reported {last}"),
+        Measure::CriticalErrors => format!("{} reported {last}", counted(&value, "critical error")),
+        Measure::Complaints => format!("{} reported {last}", counted(&value, "complaint")),
+        Measure::Incidents => format!("{} reported {last}", counted(&value, "incident")),
         Measure::MemoryUsed => format!(
             "{value} of memory in use in the mean of {} {last}",
             many(calls, "report")
@@ -102,7 +102,7 @@ pub fn measured(measure: Measure, reading: &Reading, over: Duration, mature: Dur
         Measure::BackendDown => {
             format!("{bad} of {of} webhooks and health checks got no answer {last}")
         }
-        Measure::BreakerOpens => format!("the breaker opened {value} times {last}"),
+        Measure::BreakerOpens => format!("the breaker opened {} {last}", counted(&value, "time")),
         Measure::HealthErrorRate => {
             format!(
                 "{bad} of {} failed {last} ({value})",
@@ -149,6 +149,12 @@ pub fn beyond(rule: &Rule, value: f64) -> String {
 pub fn many(count: u64, thing: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {thing}{plural}")
+}
+
+/// `1 complaint`, `2 complaints`, of a number in words.
+fn counted(value: &str, thing: &str) -> String {
+    let plural = if value == "1" { "" } else { "s" };
+    format!("{value} {thing}{plural}")
 }
 
 /// When the calls of an end measure began: `between 25 min and 10 min ago`.

@@ -8,10 +8,12 @@ use serde_json::{Value, json};
 
 use super::conductor::Conductor;
 use crate::admin::{Admin, Secret, Subject as Asked};
+use crate::breaker;
 use crate::clock;
 use crate::config::{self, Config, Loaded};
 use crate::desk::{Reload, Reloaded};
 use crate::engine::Event;
+use crate::model::Backend;
 use crate::proxy::Routing;
 use crate::split::tenants::{e164, tenant};
 use crate::split::{Because, By, Split, Subject, Tenant};
@@ -142,6 +144,19 @@ fn explain(asked: &Asked, routing: &Routing, table: &Table) -> Option<Value> {
     }
 }
 
+/// New's breaker, and what it means for a call that may be placed there.
+const fn new_breaker(state: breaker::State, may_be_new: bool) -> &'static str {
+    match state {
+        breaker::State::Open if may_be_new => {
+            "open: a call that begins now goes straight to legacy (rescued)"
+        }
+        breaker::State::HalfOpen if may_be_new => {
+            "half-open: one call at a time tries new, the others go straight to legacy (rescued)"
+        }
+        state => state.name(),
+    }
+}
+
 fn call_explained(view: &View) -> Value {
     let now = clock::tick();
     json!({
@@ -216,6 +231,10 @@ fn tenant_explained(key: &str, routing: &Routing) -> Value {
             .map(|bucket| json!({ "number": bucket.number, "of": bucket.of })),
         "percentage": routing.split.percentage.as_f64(),
         "generation": routing.split.generation,
+        "new_breaker": new_breaker(
+            routing.breakers.new,
+            apart.is_some() || told.placement.backend == Backend::New,
+        ),
         "steps": steps,
     })
 }

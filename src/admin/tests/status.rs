@@ -4,6 +4,7 @@ use super::*;
 use crate::breaker::State;
 use crate::engine::{Condition, GuardStatus, HealthStatus};
 use crate::health;
+use crate::measure::RescueResult;
 use crate::rollout::{Step, Taken};
 
 #[tokio::test]
@@ -90,6 +91,7 @@ async fn the_names_in_the_status_are_a_contract() {
             legacy_bad: None,
             says: "New is failing: so.".to_owned(),
         },
+        rescues: vec![(RescueResult::Served, 3), (RescueResult::LastResort, 1)],
         day_since: Wall(2_000),
         ..Status::default()
     }));
@@ -130,6 +132,7 @@ async fn the_names_in_the_status_are_a_contract() {
         "enabled": false, "latched": true, "because": null, "durable": false, "former_percentage": null,
             "generation": 7,
         "condition": { "state": "new", "says": "New is failing: so." },
+        "rescues": { "served": 3, "moved": 0, "late": 0, "last_resort": 1, "failed": 0 },
         "backends": { "legacy": backend, "new": new },
         "rules": [{
             "name": "errors-10-5m", "measure": "error_rate", "unit": "share",

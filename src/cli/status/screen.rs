@@ -9,7 +9,7 @@ mod sides;
 use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use crate::admin::shapes::{Rule, Status, Tenants};
+use crate::admin::shapes::{Rescues, Rule, Status, Tenants};
 use crate::rules::words;
 use crate::terminal::wrapped;
 
@@ -134,6 +134,7 @@ fn head(status: &Status, lines: &mut Vec<String>) {
     if let Some(colour) = colour {
         lines.extend(beside("failing", &condition.says, colour));
     }
+    lines.extend(rescues(&status.rescues));
     if !status.durable {
         let text = "not everything that was decided is on disk; raises are refused";
         lines.extend(beside("disk", text, RED));
@@ -145,6 +146,29 @@ fn head(status: &Status, lines: &mut Vec<String>) {
         span(status.uptime_s)
     );
     lines.extend(beside("routing", &running, DIM));
+}
+
+/// What callers got whom a backend failed; nothing where none did.
+fn rescues(rescues: &Rescues) -> Vec<String> {
+    let told = [
+        (rescues.served, "answered by legacy"),
+        (rescues.moved, "sent to its entry"),
+        (rescues.late, "answered late by new"),
+        (rescues.last_resort, "heard the last resort"),
+        (rescues.failed, "got the failure"),
+    ];
+    let told: Vec<String> = told
+        .into_iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, what)| format!("{} {what}", count(number)))
+        .collect();
+    if told.is_empty() {
+        return Vec::new();
+    }
+    let unheard = rescues.last_resort + rescues.failed > 0;
+    let colour = if unheard { YELLOW } else { Style::new() };
+    let text = format!("{}; since the start", told.join(", "));
+    beside("rescued", &text, colour)
 }
 
 /// When the phase began, to the second, and how long ago that is. None where it never

@@ -94,6 +94,7 @@ fn what_a_route_says_is_obeyed() {
         ("telnyx-call-control", "last_resort = \"off\""),
         // `rollback --live move` sends calls there, rescued or not.
         ("telnyx-texml", "entry = \"/ivr\""),
+        ("telnyx-texml", "rescue = \"off\"\nentry = \"/ivr\""),
     ] {
         let _taken_without_a_warning = rescue(protocol, lines);
     }
@@ -219,10 +220,32 @@ fn an_entry_is_a_path_that_a_route_of_the_same_provider_takes() {
             }
         }
     }
+    // Live calls are moved there, rescued or not.
+    let off = route("telnyx-texml", "rescue = \"off\"\nentry = \"/ivrx\"");
+    assert!(told(&off)[0].contains("no route takes `/ivrx`"));
     // Where a route's path is a hole, it may be the one.
     let text = route("telnyx-texml", "entry = \"/elsewhere\"");
     let told = told(&text.replacen("path = \"/ivr\"", "path = \"ivr\"", 1));
     assert_eq!(told.len(), 1, "{told:?}");
+}
+
+#[test]
+fn a_row_that_moves_live_calls_wants_an_entry() {
+    let moving = |lines: &str| {
+        let text = route("telnyx-texml", lines);
+        told(&text.replacen(
+            "action = \"reverse\"",
+            "action = \"reverse\"\nlive = \"move\"",
+            1,
+        ))
+    };
+    let without = moving("");
+    assert_eq!(without.len(), 1, "{without:?}");
+    assert!(
+        without[0].contains("no route names an `entry`"),
+        "{without:?}"
+    );
+    assert_eq!(moving("entry = \"/ivr\""), [""; 0]);
 }
 
 #[test]
@@ -257,12 +280,6 @@ fn what_means_nothing_where_it_stands_is_a_warning() {
             "rescue_after = \"1s\"",
             "rescue_after",
             "events are not rescued unless asked for",
-        ),
-        (
-            "telnyx-texml",
-            "rescue = \"off\"\nentry = \"/ivr\"",
-            "entry",
-            "`entry` means nothing with rescue = \"off\"",
         ),
         (
             "telnyx-texml",

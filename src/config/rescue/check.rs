@@ -19,23 +19,18 @@ pub(in super::super) fn run(route: &routes::Draft, draft: &file::Draft, add: &Ad
     };
     if route.rescue.mode.value == Mode::Off {
         nobody(route, add);
-        return;
+    } else {
+        after(route, protocol, add);
     }
-    after(route, protocol, add);
     entry(route, protocol, draft, add);
 }
 
-/// What would be obeyed if anybody were rescued.
+/// What would be obeyed if anybody were rescued. An `entry` is obeyed all the same: live
+/// calls can be moved there.
 fn nobody(route: &routes::Draft, add: &Add<'_>) {
-    let rescue = &route.rescue;
-    let after = rescue
-        .after
-        .as_ref()
-        .map(|after| ("rescue_after", &after.span));
-    let entry = rescue.entry.as_ref().map(|entry| ("entry", &entry.span));
-    for (key, span) in after.into_iter().chain(entry) {
-        let message = format!("`{key}` means nothing with rescue = \"off\": nobody is rescued");
-        add(Problem::warning(span.clone(), message)
+    if let Some(after) = &route.rescue.after {
+        let message = "`rescue_after` means nothing with rescue = \"off\": nobody is rescued";
+        add(Problem::warning(after.span.clone(), message)
             .help("remove the line, or write rescue = \"start\""));
     }
 }

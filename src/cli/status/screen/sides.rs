@@ -68,13 +68,16 @@ pub(super) fn backends(status: &Status, lines: &mut Vec<String>) {
 type More = (String, fn(&Backend) -> Option<String>);
 
 /// What is shown only where there is something to show.
-fn more(status: &Status) -> [More; 10] {
+fn more(status: &Status) -> [More; 11] {
     let some = |words: &str, shown: fn(&Backend) -> Option<String>| (words.to_owned(), shown);
     [
         some("health", |it| {
             it.health.as_ref().map(|health| health.state.clone())
         }),
         some("breaker", breaker),
+        some("breaker opened, 1 h", |it| {
+            counted(u64::from(it.breaker.as_ref()?.opens_last_hour))
+        }),
         some("failed calls, 15 min", |it| {
             it.failed_call_rate.map(|it| value("share", Some(it)))
         }),
@@ -95,14 +98,11 @@ fn more(status: &Status) -> [More; 10] {
     ]
 }
 
-/// The breaker, where it does not just stand there closed: `open`, `closed, 2 opens`.
+/// The breaker, where it does not just stand there closed.
 fn breaker(backend: &Backend) -> Option<String> {
     let breaker = backend.breaker.as_ref()?;
-    match (breaker.state.as_str(), breaker.opens_last_hour) {
-        ("closed", 0) => None,
-        (state, 0) => Some(state.to_owned()),
-        (state, opens) => Some(format!("{state}, {opens} in 1 h")),
-    }
+    let tells = breaker.state != "closed" || breaker.opens_last_hour > 0;
+    tells.then(|| breaker.state.clone())
 }
 
 fn counted(number: u64) -> Option<String> {

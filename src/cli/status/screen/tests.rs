@@ -1,7 +1,7 @@
 use anstream::adapter::strip_str;
 
 use super::*;
-use crate::admin::shapes::{Backend, Backends, Breaker, Health, Verification};
+use crate::admin::shapes::{Backend, Backends, Breaker, Health, Rescues, Verification};
 
 fn plain(status: &Status) -> String {
     on(status, Room::default())
@@ -119,11 +119,18 @@ fn a_backend_that_fails_is_said_above_all_and_beside_its_numbers() {
     };
     status.backends.new.breaker = breaker("half-open", 2);
     status.backends.legacy.breaker = breaker("closed", 0);
+    status.rescues = Rescues {
+        served: 1_203,
+        last_resort: 4,
+        ..Rescues::default()
+    };
     let shown = plain(&status);
     for line in [
         "failing      New is failing: so it is.",
         "health                        up                –",
-        "breaker                        –  half-open, 2 in 1 h",
+        "rescued      1,203 answered by legacy, 4 heard the last resort; since the start",
+        "breaker                        –  half-open",
+        "breaker opened, 1 h            –  2",
     ] {
         let squeezed = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
         let line = squeezed(line);
