@@ -144,6 +144,8 @@ def report(given, rate, cycles):
     untold = sum(c["own_count"] is None for c in cycles)
     print(f"\n{len(cycles)} flips: median {median:.0f} ms, p99 {p99:.0f} ms, longest {max(times):.0f} ms; "
           f"new calls on new after a flip: {leaked}")
+    score = f"median {median:.0f} ms, p99 {p99:.0f} ms of {len(cycles)} flips; {leaked} new calls on new afterwards"
+    rig.score(11, score, p99 <= 400 and median <= 150 and not leaked)
     if untold:
         print(f"note: {untold} times the status had no verification.new_calls_on_new")
     if given.json:

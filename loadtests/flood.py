@@ -90,11 +90,11 @@ def calls(given, programs, verdicts):
     print(f"calls: {flood['calls']:,} calls of {given.tenants:,} tenants at {flood['rps']:,.0f}/s; {held:,.0f} in the table, "
           f"{put_out:,.0f} put out of it")
     verdicts.tell(f"calls: {flood['errors']} errors", "none", flood["errors"] == 0)
-    verdicts.tell(f"calls: {size:.0f} MiB resident", "below 150", size < 150)
+    verdicts.tell(f"calls: {size:.0f} MiB resident", "below 150", size < 150, row=25)
     verdicts.tell(f"calls: p99 {flooded / 1000:.2f} ms after it, {without / 1000:.2f} ms without: {flooded / without:.2f} x",
                   "at most 1.5 x or 2 ms more", flooded <= max(1.5 * without, without + 2000))
     verdicts.tell(f"calls: {series_after} series in /metrics, {series} before", "below 2,000 and the same within 1 %",
-                  series_after < 2000 and abs(series_after - series) <= 0.01 * series)
+                  series_after < 2000 and abs(series_after - series) <= 0.01 * series, row=25)
     proxy.stop()
     spared.stop()
 

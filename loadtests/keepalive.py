@@ -67,9 +67,9 @@ def run(programs, rate, requests, a_call, verdicts):
         twice = arrived - sum(side["calls"] for side in seen)
     else:
         twice = sum(side["duplicates"] for side in seen)
-    verdicts.tell(f"{name}: {twice} sent twice", "none", twice == 0)
+    verdicts.tell(f"{name}: {twice} sent twice", "none", twice == 0, row=17)
     allowed = max(1, round(5 * requests / 500_000))
-    verdicts.tell(f"{name}: {errors} callers' errors", f"at most {allowed} of {requests:,}", errors <= allowed)
+    verdicts.tell(f"{name}: {errors} callers' errors", f"at most {allowed} of {requests:,}", errors <= allowed, row=18)
     proxy.stop()
     backends.process.terminate()
 

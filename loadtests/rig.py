@@ -22,6 +22,8 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
+sys.path.append(str(ROOT / "tests"))
+from score import score  # noqa: E402: it stands beside the other scripts that use it
 
 FROM = {
     "haproxy": "Debian package haproxy",
@@ -318,7 +320,8 @@ class Switchback:
         self.template, self.directory, self.name = template, directory, name
         self.values = dict(
             port=self.port, admin=self.admin, legacy=backends.legacy, new=backends.new,
-            state=directory / f"{name}-state", calls=200_000, percentage=50, legacy_cap="", enabled="[]", timeout="5s",
+            state=directory / f"{name}-state", calls=200_000, percentage=50, legacy_cap="", tls="", enabled="[]",
+            timeout="5s",
         ) | values
         pathlib.Path(self.values["state"]).mkdir(exist_ok=True)
         self.config = self.write_config()
@@ -413,8 +416,10 @@ class Verdicts:
     def __init__(self):
         self.all_met = True
 
-    def tell(self, said, target, met):
-        """Prints a figure and whether it meets its target."""
+    def tell(self, said, target, met, row=None):
+        """Prints a figure and whether it meets its target; `row` is its place in tests/scorecard."""
+        if row is not None:
+            score(row, said, met)
         print(f"{'met   ' if met else 'MISSED'}  {said} ({target})", flush=True)
         self.all_met &= bool(met)
 

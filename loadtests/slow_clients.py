@@ -212,16 +212,17 @@ def main():
 
     (p50, p99), (p50_beside, p99_beside) = ([typical(which, place) for place in (0, 1)] for which in ("without", "beside"))
     at_once = statistics.median(seen_at_once)
-    verdicts.tell(f"{at_once:.0f} slow clients at once", f"about {given.clients}", at_once >= 0.8 * given.clients)
+    verdicts.tell(f"{at_once:.0f} slow clients at once", f"about {given.clients}", at_once >= 0.8 * given.clients,
+                  row=5)
     verdicts.tell(f"a good client's p50 {p50_beside / 1000:.2f} ms beside them, {p50 / 1000:.2f} ms without: "
                   f"{p50_beside / p50:.2f} x", "below 1.5 x", p50_beside < 1.5 * p50)
     verdicts.tell(f"its p99 {p99_beside / 1000:.2f} ms beside them, {p99 / 1000:.2f} ms without: "
-                  f"{p99_beside / p99:.2f} x", "below 2 x or 5 ms more", p99_beside < max(2 * p99, p99 + 5000))
+                  f"{p99_beside / p99:.2f} x", "below 2 x or 5 ms more", p99_beside < max(2 * p99, p99 + 5000), row=5)
     errors = sum(part[2] for which in slices.values() for part in which)
     verdicts.tell(f"{errors} errors of the good client", "none", errors == 0)
     said = ", ".join(f"{kind} after {seconds:.1f} s" for kind, seconds in longest.items())
     verdicts.tell(f"{cut:,} connections ended; at the latest {said}", f"{CUT_AFTER:.0f} s, and {MARGIN:.0f} for our looking",
-                  max(longest.values()) <= CUT_AFTER + MARGIN and cut >= given.clients)
+                  max(longest.values()) <= CUT_AFTER + MARGIN and cut >= given.clients, row=5)
     return verdicts.code()
 
 

@@ -20,6 +20,7 @@ import threading
 import time
 
 from lab import Lab, check
+from score import score
 
 
 def kills(rounds):
@@ -59,6 +60,7 @@ def kills(rounds):
             status, body = lab.order("/api/v1/resume", percentage=50)
             check(status == 200, f"round {number}: resume was refused: {body}")
     lab.kill()
+    score(8, f"{rounds:,} of {rounds:,} right after `kill -9`: {flipped} the new state, {kept} the old one", True)
     print(f"  {rounds} kills: {flipped} times the new state, {kept} times the old one, never another")
 
 

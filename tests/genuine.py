@@ -20,6 +20,7 @@ import urllib.parse
 
 import providers as p
 from lab import check
+from score import score
 from witness import TO_LEGACY, TO_NEW, Sender, counts, proxy, send, send_all, shown, telnyx, twilio
 
 LONG = "--long" in sys.argv[1:]
@@ -46,6 +47,7 @@ def untouched(count, seed):
         is_unchanged(webhook, *arrived[0])
     counts(lab, verified=count, rejected=0, absent=0, replayed=0)
     lab.stop()
+    score(22, f"{count:,} signed ones genuine to the providers' own libraries", True)
     print(f"  {count} random webhooks of Twilio and Telnyx: taken, unchanged, and genuine to the libraries behind the proxy")
 
 

