@@ -190,6 +190,8 @@ impl State {
             Self::Start if line.is_empty() => Some(Self::Start),
             // A fragment has no place in a request; hyper would cut it off.
             Self::Start if memchr::memchr(b'#', line).is_some() => None,
+            // Nor has it to be heard out if nobody can answer it.
+            Self::Start if asks_for_everything(line) => None,
             Self::Start => Some(Self::Headers(Headers::default())),
             Self::Headers(headers) if line.is_empty() => headers.end(),
             Self::Headers(headers) => headers.after(line).map(Self::Headers),
@@ -238,6 +240,12 @@ impl Headers {
             (Some(length), false) => Some(State::Length(length)),
         }
     }
+}
+
+/// A request for `*`, which only OPTIONS may make (RFC 9112, section 3.2.4).
+fn asks_for_everything(line: &[u8]) -> bool {
+    let mut words = line.split(|byte| *byte == b' ');
+    words.next() != Some(b"OPTIONS") && words.next() == Some(b"*")
 }
 
 /// The value of the field, if the line is that field. White space before the
@@ -392,6 +400,7 @@ mod tests {
             ("GET /a HTTP/1.1\r\nX: a\rb\r\n\r\n", true),
             ("GET /a HTTP/1.1\r\nX: a\r\n b\r\n\r\n", true),
             ("GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n", true),
+            ("M-SEARCH * HTTP/1.1\r\nHost: a\r\n", true),
             (
                 "POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
                 true,
