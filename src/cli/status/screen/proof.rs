@@ -89,7 +89,7 @@ fn measures(seen: &Verification) -> Item {
             (WRONG, text.to_owned(), YELLOW)
         }
         (false, false) => {
-            let text = "a reversing row is still over its threshold";
+            let text = "a reversing row is still over its threshold (new's or legacy's)";
             (OPEN, text.to_owned(), YELLOW)
         }
     }
@@ -139,7 +139,7 @@ mod tests {
             [
                 "since then   [x] no new call has reached new",
                 "             [ ] 3 of 12 live calls left on new; moved at their next webhook",
-                "             [ ] a reversing row is still over its threshold",
+                "             [ ] a reversing row is still over its threshold (new's or legacy's)",
             ]
         );
         seen.steps = taken(&["no-new-calls", "drained", "measures-normal", "verified"]);

@@ -239,7 +239,7 @@ disk         not everything that was decided is on disk; raises are refused
 routing      generation 7, configuration 3fa9c1d2e0b4, running for 3 h 12 min
 since then   [ ] no new call has reached new so far
              [ ] 3 of 3 live calls left on new; they finish there
-             [ ] a reversing row is still over its threshold
+             [ ] a reversing row is still over its threshold (new's or legacy's)
 ";
     let head: String = shown
         .lines()
