@@ -140,6 +140,7 @@ def summary(ledger, figures):
         print(f"  {times:9}  {why}")
     print(f"  {figures.get('reversals', 0):9}  reversals by the rule, {figures.get('resumes', 0)} resumed")
     print(f"  {figures.get('comparisons', 0):9}  times everything counted was compared")
+    print(f"  {ledger.oldest_lost * 1000:9.0f}  ms, the age of the oldest pin that a kill has lost")
     print(f"  burden: {figures.get('burden')}; drained in {figures.get('drain')} s")
     print(f"  {len(ledger.broken):9}  promises broken")
 

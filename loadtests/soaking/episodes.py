@@ -27,7 +27,7 @@ class Episodes:
         ] if is_brief else [
             (self.new_sick, 8), (self.new_killed, 2), (self.legacy_sick, 3), (self.legacy_killed, 1), (self.both_sick, 1),
             (self.killed, 2), (self.killed_while_new_sick, 1), (self.ended_and_begun, 1), (self.rolled_back, 3),
-            (self.disk_full, 2), (self.crowd, 1), (self.flapping, 2), (self.quiet, 2), (self.stopped, 1),
+            (self.disk_full, 2), (self.crowd, 1), (self.flapping, 2), (self.quiet, 2),
         ]
         if not house.mounted:
             self.cards = [card for card in self.cards if card[0] != self.disk_full]
@@ -181,10 +181,6 @@ class Episodes:
         live = self.dice.choice(("drain", "move"))
         await self.order("rollback", level="total", live=live)
         return f"rollback total, live calls {live}" + await self.last()
-
-    async def stopped(self):
-        await self.order("emergency-stop")
-        return "emergency stop" + await self.last()
 
     async def percentage(self):
         await self.order("percentage", percentage=self.dice.choice((10, 30, 50, 80)))

@@ -44,6 +44,8 @@ class Ledger:
         # Flaws that legacy shows itself, so that they pass: seen in the status.
         self.habits = Times()
         self.kills = []
+        # The age of the oldest pin that a kill has lost, in seconds.
+        self.oldest_lost = 0.0
         self.counts = collections.Counter()
         self.explained = collections.Counter()
         self.broken = []
@@ -114,8 +116,11 @@ class Ledger:
         """One way: what legacy answered stays legacy's."""
         if call.legacy_at and webhook.backend == "new":
             killed = [at for at in self.kills if call.legacy_at - PIN_YOUNG <= at <= webhook.heard]
-            if any(at - call.legacy_at < PIN_YOUNG or self.full.touch(call.legacy_at, at) for at in killed):
-                self.explain("a pin that was not on disk when the proxy was killed")
+            if any(self.full.touch(call.legacy_at, at) for at in killed):
+                self.explain("a pin that a full disk did not take, and the proxy killed")
+            elif any(at - call.legacy_at < PIN_YOUNG for at in killed):
+                self.explain("a pin so young when the proxy was killed that it was not on disk")
+                self.oldest_lost = max(self.oldest_lost, *(at - call.legacy_at for at in killed))
             else:
                 self.promise_broken(f"answered by new after legacy (legacy {time.monotonic() - call.legacy_at:.2f} s ago): {webhook}")
         if webhook.backend == "legacy" and not call.legacy_at:
