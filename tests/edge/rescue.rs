@@ -325,6 +325,45 @@ fn while_the_breaker_is_open_new_calls_begin_on_legacy_and_count_against_new() {
 }
 
 #[test]
+fn who_hangs_up_in_the_middle_of_a_rescue_gives_every_place_back() {
+    let edge = Edge::with(hangs(), hangs(), |settings| {
+        set(settings, of(Mode::Start));
+        settings.routes[0].timeout = Duration::from_secs(20);
+        for backend in Backend::ALL {
+            settings.backends[backend].cap = Some(Cap {
+                concurrency: 1,
+                queue: 0,
+                wait: Duration::ZERO,
+            });
+        }
+    });
+    let at_once = || {
+        let gates = &edge.shared.gates;
+        let both = Backend::ALL.map(|backend| gates[backend].counts().in_flight);
+        (both, gates.rescues().in_flight)
+    };
+    let mut waits: TcpStream = edge.connect();
+    waits.write_all(webhook("CA1", "t").as_bytes()).unwrap();
+    while at_once() != ([1, 1], 1) {
+        thread::sleep(Duration::from_millis(5));
+    }
+    drop(waits);
+    while at_once() != ([0, 0], 0) {
+        thread::sleep(Duration::from_millis(5));
+    }
+    let mut answered = edge.answered(2);
+    answered.sort_by_key(|one| one.backend == Backend::New);
+    let told: Vec<_> = answered.iter().map(|it| (it.backend, it.outcome)).collect();
+    let gone = Outcome::Failed(Cause::ClientGone);
+    assert_eq!(told, [(Backend::Legacy, gone), (Backend::New, gone)]);
+    assert_eq!(
+        backend_of(&edge, "CA1").0,
+        Backend::New,
+        "nobody else has it"
+    );
+}
+
+#[test]
 fn who_waited_in_vain_for_a_place_is_not_held_against_the_backend() {
     let (legacy, _) = recorder(LEGACY);
     let edge = Edge::with(legacy, hangs(), |settings| {
