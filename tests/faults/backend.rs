@@ -79,6 +79,10 @@ impl Backend {
 
     /// Opens or shuts it, and waits until it is so.
     pub(crate) async fn set(&self, door: Door) {
+        if *lock(&self.inner.stands) == door {
+            // Else its connections would be closed a moment later, under the next webhooks.
+            return;
+        }
         self.door.send(door).expect("its thread runs");
         while *lock(&self.inner.stands) != door {
             sleep(Duration::from_millis(2)).await;
