@@ -45,7 +45,13 @@ pub(super) async fn ask_legacy(
         First::Answered(_) | First::Failed(_) => Rest::Nothing,
         First::Late(late, _) => Rest::Waits(late),
     };
-    let place = case.errand.worker.shared.gates.rescue();
+    // A call that was kept from new is asked of nobody else: no more load than a flip
+    // would bring, which legacy's own cap bounds.
+    let is_extra = why != Why::Kept;
+    let place = match is_extra {
+        true => case.errand.worker.shared.gates.rescue(),
+        false => None,
+    };
     if remedy == Remedy::Entry
         && let Some(said) = case.entry(seat)
     {
@@ -54,11 +60,11 @@ pub(super) async fn ask_legacy(
         case.errand.conn.answered.set(clock::tick());
         return said;
     }
-    match place {
-        Some(place) => same(case, seat, why, rest, place).await,
+    if is_extra && place.is_none() {
         // As many are being rescued as may be: legacy is not to break under it.
-        None => no_legacy(case, why, rest, Failure::timeout()).await,
+        return no_legacy(case, why, rest, Failure::timeout()).await;
     }
+    same(case, seat, why, rest, place).await
 }
 
 /// Puts the same to legacy.
@@ -67,7 +73,7 @@ async fn same(
     seat: Seat,
     why: Why,
     rest: Rest,
-    place: RescuePermit,
+    place: Option<RescuePermit>,
 ) -> Response<Reply> {
     let errand = case.errand;
     let begun = clock::tick();
@@ -106,7 +112,7 @@ async fn same(
                 return no_legacy_but(case, why, rest, First::Came(Box::new(came))).await;
             }
             case.note(Backend::New, why, RescueResult::Served);
-            take_over(case, seat, rest, Some(place));
+            take_over(case, seat, rest, place);
             case.pass_on(came)
         }
         Err(failure) => {
