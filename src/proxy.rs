@@ -53,7 +53,7 @@ use tokio::sync::watch;
 use crate::breaker;
 use crate::document::FlawSet;
 use crate::gate::Gates;
-use crate::model::PerBackend;
+use crate::model::{PerBackend, Tick};
 use crate::proxy::pulse::Pulse;
 use crate::proxy::settings::Settings;
 use crate::proxy::sources::Sources;
@@ -70,6 +70,8 @@ use crate::trust::Trust;
 pub struct Routing {
     /// What places a new call.
     pub split: Split,
+    /// Since when everything goes to legacy, by the monotonic clock; None: it does not.
+    pub latched_at: Option<Tick>,
     /// Which backends are asked. Of new calls only: one that is under way has nobody
     /// else to ask, unless its route says so.
     pub breakers: PerBackend<breaker::State>,

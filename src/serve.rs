@@ -187,6 +187,7 @@ fn launch(mut config: Config, signals: Signals, given: Given) -> anyhow::Result<
     let shared = Shared {
         routing: Arc::new(ArcSwap::from_pointee(Routing {
             split: engine.split().clone(),
+            latched_at: engine.split().latched.then_some(now),
             breakers: PerBackend::default(),
             habits: FlawSet::NONE,
             settings: Arc::new(edge(&config)),

@@ -3,6 +3,7 @@
 //! The latch is looked at once more just before the first byte of a new call leaves.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use http::Method;
 
@@ -25,6 +26,9 @@ use crate::table::Seat;
 /// A body up to this size goes out in one write with its head; a longer one is not
 /// copied.
 const TOGETHER: usize = 16 * 1024;
+
+/// What read the routing just before a latch may leave so long after it.
+const ON_ITS_WAY: Duration = Duration::from_millis(50);
 
 /// Everything forwarding needs that does not change on the way.
 #[derive(Debug)]
@@ -137,8 +141,7 @@ pub(super) async fn send(
                 continue;
             }
         }
-        let after_latch = seat.starting && now.split.latched && is_new_on_new(seat.placement);
-        if after_latch {
+        if seat.starting && now.split.latched && is_new_on_new(seat.placement) {
             // It came while we waited for this connection, when the table had said its
             // word already. Nothing was sent yet, so the table says it once more.
             worker.shared.table.unstart(seat);
@@ -162,6 +165,8 @@ pub(super) async fn send(
             }
         }
         drop(now);
+        let begins_on_new = seat.starting && is_new_on_new(seat.placement);
+        let after_latch = begins_on_new && is_after(worker.shared.routing.load().latched_at);
         account.sent(*seat, seat.starting, after_latch);
         let mut scratch = worker.scratch();
         write_message(&mut scratch, errand, to);
@@ -240,6 +245,13 @@ impl Errand<'_> {
     }
 }
 
+/// Does a new call leave for new although everything has been going to legacy for a
+/// while? It is asked by another clock than the one that keeps it from happening, so that
+/// a count of 0 proves something.
+fn is_after(latched_at: Option<Tick>) -> bool {
+    latched_at.is_some_and(|at| clock::tick().since(at) > ON_ITS_WAY)
+}
+
 /// Would this be a new call on new? Legs of a call that is there already, and
 /// calls that new began itself, are not.
 fn is_new_on_new(placement: Placement) -> bool {
@@ -289,4 +301,18 @@ fn write_message(scratch: &mut Scratch, errand: &Errand<'_>, to: &Upstream) {
 /// What of a body does not go out together with its head.
 fn apart(body: &[u8]) -> &[u8] {
     if body.len() > TOGETHER { body } else { &[] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_call_on_new_is_after_the_latch_once_nothing_can_be_on_its_way_any_more() {
+        let now = clock::tick();
+        let ago = |ms: u64| Some(Tick(now.0 - ms * 1000));
+        assert!(!is_after(None));
+        assert!(!is_after(ago(0)), "it had left, or as good as");
+        assert!(is_after(ago(60)));
+    }
 }

@@ -127,6 +127,8 @@ pub(super) struct Worker {
     lots: Cell<u64>,
     /// Websockets that are open or being opened.
     streams: Cell<usize>,
+    /// Late answers that are waited for, apart from their requests.
+    pub(super) lates: Cell<usize>,
     /// It was said that there is no room for more of them.
     said_full: Cell<bool>,
 }
@@ -165,6 +167,7 @@ impl Worker {
             draining: Cell::new(false),
             lots: Cell::new(rand::random()),
             streams: Cell::new(0),
+            lates: Cell::new(0),
             said_full: Cell::new(false),
         })
     }

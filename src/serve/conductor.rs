@@ -504,7 +504,11 @@ impl Conductor {
             match effect {
                 Effect::Publish(split) => {
                     let flips = split.latched && !self.parts.shared.routing.load().split.latched;
-                    self.route(|routing| routing.split = split);
+                    self.route(|routing| {
+                        let since = routing.latched_at.unwrap_or_else(clock::tick);
+                        routing.latched_at = split.latched.then_some(since);
+                        routing.split = split;
+                    });
                     if flips {
                         self.parts.shared.flips.send_modify(|flips| *flips += 1);
                     }

@@ -64,6 +64,7 @@ impl Edge {
         let gates = Gates::new(&settings.caps(), settings.limits.rescues);
         let routing = Routing {
             split: split(1, false),
+            latched_at: None,
             breakers: PerBackend::default(),
             habits: FlawSet::NONE,
             settings: Arc::new(settings),

@@ -1,7 +1,7 @@
 //! What new still says when somebody else has answered.
 //!
 //! Its caller does not wait for it any more, but the tables want to know whether it was
-//! slow or dead. As many of these may wait at once as there may be rescues.
+//! slow or dead.
 
 use std::pin::Pin;
 use std::rc::Rc;
@@ -13,7 +13,6 @@ use http::Method;
 use super::{Came, Case};
 use crate::calls::Call;
 use crate::clock;
-use crate::gate::RescuePermit;
 use crate::measure::{Cause, Observation};
 use crate::model::{Protocol, Tick};
 use crate::protocol::Asks;
@@ -25,6 +24,10 @@ use crate::proxy::settings::Upstream;
 use crate::proxy::upstream::Failure;
 use crate::proxy::verdict::Verdict;
 use crate::proxy::worker::Worker;
+
+/// So many late answers one worker waits for at once; what is late beside them counts as
+/// failed at once. A new that is late with more than that is no borderline case.
+const LATES_MAX: usize = 1024;
 
 /// An answer that is being received.
 pub(super) type Receiving = Pin<Box<dyn Future<Output = Result<Delivery, Failure>>>>;
@@ -82,17 +85,21 @@ impl Late {
 
     /// Waits for it apart from the request. `former` is its call as it was before it was
     /// rescued; if new has failed it, that is told too.
-    pub(super) fn see_out(self, former: Option<Call>, place: Option<RescuePermit>) {
+    pub(super) fn see_out(self, former: Option<Call>) {
         let worker = self.worker.clone();
+        if worker.lates.get() >= LATES_MAX {
+            let new = &self.routing.clone().settings.backends.new;
+            return self.end(Err(Failure::timeout())).tell(&worker, new, former);
+        }
+        worker.lates.set(worker.lates.get() + 1);
         let task = async move {
-            // Given back when new has said what it had to say.
-            let _place = place;
             let mut late = self;
             let until = clock::instant(late.until);
             let received = tokio::time::timeout_at(until, &mut late.receiving).await;
             let (worker, routing) = (late.worker.clone(), late.routing.clone());
             let end = late.end(received.unwrap_or_else(|_| Err(Failure::timeout())));
             end.tell(&worker, &routing.settings.backends.new, former);
+            worker.lates.set(worker.lates.get() - 1);
         };
         // Nobody waits for the task; it ends by itself at `until`.
         worker.apart(task);

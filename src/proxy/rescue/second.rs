@@ -9,7 +9,6 @@ use super::late::{End, Late, tell_lost};
 use super::{Came, Case, First, why};
 use crate::calls::rescue::Remedy;
 use crate::clock;
-use crate::gate::RescuePermit;
 use crate::measure::{RescueResult, Why};
 use crate::model::Backend;
 use crate::proxy::account::{Account, Webhook};
@@ -56,7 +55,7 @@ pub(super) async fn ask_legacy(
         && let Some(said) = case.entry(seat)
     {
         case.note(Backend::New, why, RescueResult::Moved);
-        take_over(case, seat, rest, place);
+        take_over(case, seat, rest);
         case.errand.conn.answered.set(clock::tick());
         return said;
     }
@@ -64,17 +63,14 @@ pub(super) async fn ask_legacy(
         // As many are being rescued as may be: legacy is not to break under it.
         return no_legacy(case, why, rest, Failure::timeout()).await;
     }
-    same(case, seat, why, rest, place).await
+    let response = same(case, seat, why, rest).await;
+    // Legacy has done what it was asked for besides its own.
+    drop(place);
+    response
 }
 
 /// Puts the same to legacy.
-async fn same(
-    case: &Case<'_>,
-    seat: Seat,
-    why: Why,
-    rest: Rest,
-    place: Option<RescuePermit>,
-) -> Response<Reply> {
+async fn same(case: &Case<'_>, seat: Seat, why: Why, rest: Rest) -> Response<Reply> {
     let errand = case.errand;
     let begun = clock::tick();
     let mut legacy = seat.rescued();
@@ -112,7 +108,7 @@ async fn same(
                 return no_legacy_but(case, why, rest, First::Came(Box::new(came))).await;
             }
             case.note(Backend::New, why, RescueResult::Served);
-            take_over(case, seat, rest, place);
+            take_over(case, seat, rest);
             case.pass_on(came)
         }
         Err(failure) => {
@@ -123,12 +119,12 @@ async fn same(
 }
 
 /// The call is legacy's from now on; new's part of it is brought to its end.
-fn take_over(case: &Case<'_>, seat: Seat, rest: Rest, place: Option<RescuePermit>) {
+fn take_over(case: &Case<'_>, seat: Seat, rest: Rest) {
     let worker = case.errand.worker;
     let former = (seat.key).and_then(|key| worker.shared.table.rescue(key, clock::tick()));
     match rest {
         Rest::Nothing => tell_lost(worker, former),
-        Rest::Waits(late) => late.see_out(former, place),
+        Rest::Waits(late) => late.see_out(former),
         Rest::Ended(end) => end.tell(worker, &case.errand.settings.backends.new, former),
     }
 }

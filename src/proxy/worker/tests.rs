@@ -84,6 +84,7 @@ fn shared(at: SocketAddr) -> Shared {
     Shared {
         routing: Arc::new(ArcSwap::from_pointee(Routing {
             split,
+            latched_at: None,
             breakers: PerBackend::default(),
             habits: FlawSet::NONE,
             settings: Arc::new(settings),
