@@ -90,13 +90,17 @@ class Witness:
         return (200, "application/json", b"{}") if target.startswith(("/control", "/vapi")) else (200, "application/xml", self.document)
 
 
+# What a backend says is what its sender gets: whom it believes is all that is asked here.
+PLAIN = 'rescue = "off"\nlast_resort = "off"\n'
+
+
 def proxy(routes, *, host="public", rules=""):
     """A lab whose backends are witnesses; gives lab and witnesses."""
     lab = Lab()
     legacy, new = Witness("legacy"), Witness("new")
     (lab.dir / "token").write_text(p.TOKEN)
     (lab.dir / "vapi").write_text(p.VAPI_SECRET)
-    lines = "".join(f'[[route]]\npath = "{path}"\nprotocol = "{protocol}"\ntenant = ["to"]\nverify = {{ {verify} }}\n' + "".join(more) for path, protocol, verify, *more in routes)
+    lines = "".join(f'[[route]]\npath = "{path}"\nprotocol = "{protocol}"\ntenant = ["to"]\n{PLAIN}verify = {{ {verify} }}\n' + "".join(more) for path, protocol, verify, *more in routes)
     lab.config.write_text(f"""
 [listen]
 webhooks = "127.0.0.1:{lab.port}"
@@ -112,6 +116,7 @@ host = "{host}"
 [backend.new]
 url = "http://127.0.0.1:{new.port}"
 host = "{host}"
+breaker = "off"
 {lines}
 [split]
 by = "tenant"
