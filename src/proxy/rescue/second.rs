@@ -44,13 +44,6 @@ pub(super) async fn ask_legacy(
         First::Answered(_) | First::Failed(_) => Rest::Nothing,
         First::Late(late, _) => Rest::Waits(late),
     };
-    // A call that was kept from new is asked of nobody else: no more load than a flip
-    // would bring, which legacy's own cap bounds.
-    let is_extra = why != Why::Kept;
-    let place = match is_extra {
-        true => case.errand.worker.shared.gates.rescue(),
-        false => None,
-    };
     if remedy == Remedy::Entry
         && let Some(said) = case.entry(seat)
     {
@@ -59,14 +52,21 @@ pub(super) async fn ask_legacy(
         case.errand.conn.answered.set(clock::tick());
         return said;
     }
-    if is_extra && place.is_none() {
-        // As many are being rescued as may be: legacy is not to break under it.
-        return no_legacy(case, why, rest, Failure::timeout()).await;
+    // A call that was kept from new is asked of nobody else: no more load than a flip
+    // would bring, which legacy's own cap bounds.
+    if why == Why::Kept {
+        return same(case, seat, why, rest).await;
     }
-    let response = same(case, seat, why, rest).await;
-    // Legacy has done what it was asked for besides its own.
-    drop(place);
-    response
+    match case.errand.worker.shared.gates.rescue() {
+        Some(place) => {
+            let response = same(case, seat, why, rest).await;
+            // Legacy has done what it was asked for besides its own.
+            drop(place);
+            response
+        }
+        // As many are being rescued as may be: legacy is not to break under it.
+        None => no_legacy(case, why, rest, Failure::timeout()).await,
+    }
 }
 
 /// Puts the same to legacy.
