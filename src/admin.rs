@@ -5,6 +5,7 @@
 //! knows no other adapter.
 
 mod api;
+mod data;
 mod guard;
 mod problem;
 mod request;
@@ -37,6 +38,7 @@ pub use self::serve::serve;
 use crate::desk::Desk;
 use crate::engine::Status;
 use crate::metrics::Metrics;
+use crate::rollout::Emergency;
 
 /// Bytes of a request body; more is 413.
 pub const BODY_MAX: usize = 64 * 1024;
@@ -67,6 +69,10 @@ pub struct Admin {
     pub explain: Arc<dyn Fn(Subject) -> Option<serde_json::Value> + Send + Sync>,
     /// The latest so many journal entries, latest last.
     pub journal: Arc<dyn Fn(usize) -> Vec<serde_json::Value> + Send + Sync>,
+    /// How the restore that runs is doing, or how the last one went; None before the first.
+    pub restore: Arc<dyn Fn() -> Option<shapes::Restore> + Send + Sync>,
+    /// Where an emergency stop sends calls that begin, by the configuration.
+    pub emergency: Arc<dyn Fn() -> Emergency + Send + Sync>,
     /// What `/metrics` shows.
     pub metrics: Arc<Metrics>,
     /// Ready to take webhooks, or why not. Must not ask a backend.
@@ -100,7 +106,11 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/api/v1/status", get(api::status))
         .route("/api/v1/explain", get(api::explain))
         .route("/api/v1/journal", get(api::journal))
+        .route(guard::BACKUPS, get(data::backups))
+        .route("/api/v1/restore", get(data::progress))
+        .route("/api/v1/emergency-stop", post(data::emergency_stop))
         .route("/api/v1/percentage", post(api::percentage))
+        .route("/api/v1/advance", post(api::advance))
         .route("/api/v1/hold", post(api::hold))
         .route("/api/v1/resume", post(api::resume))
         .route("/api/v1/rollback", post(api::rollback))

@@ -311,6 +311,16 @@ impl Call {
         self.generation = self.generation.wrapping_sub(1);
     }
 
+    /// An emergency stop let its first webhook not through: it begins nowhere, unless it
+    /// comes again when the stop is over, and then on legacy. Does nothing to a call that
+    /// has started.
+    pub fn stop(&mut self) {
+        if !self.flags.has(Flags::STARTED) {
+            self.backend = Backend::Legacy;
+            self.because = Because::Stopped;
+        }
+    }
+
     /// A webhook of the call was answered. `failed` as the error rate sees it, or
     /// None where it is nobody's voice: an event, or no fault of the backend's.
     /// Gives the call's voice: at most one good and one failed in each minute

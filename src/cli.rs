@@ -4,17 +4,22 @@
 //! 0 well, 1 failure, 2 usage, 69 admin not reachable, 77 not permitted,
 //! 78 configuration. Colours follow `NO_COLOR` and whether a terminal looks on.
 
+mod advance;
 pub mod check;
 pub mod client;
 pub mod demo;
+mod emergency;
 mod explain;
 mod failure;
 mod hold;
 mod reload;
+mod replay;
 mod resume;
 mod rollback;
 pub mod run;
 mod set;
+mod shell;
+mod simulate;
 pub mod status;
 mod tenant;
 
@@ -75,7 +80,7 @@ pub struct AdminArgs {
 pub enum Command {
     /// Run the proxy
     Run(run::Args),
-    /// Read a configuration and show every problem in it
+    /// Show every problem in a configuration, and how soon its rows would notice a fault
     Check(check::Args),
     /// Watch a rollout go wrong and come back, all in this terminal
     Demo(demo::Args),
@@ -85,23 +90,31 @@ pub enum Command {
     Explain(explain::Args),
     /// Set the share of calls that go to new
     Set(set::Args),
-    /// Mark the rollout as held, until `resume`; calls go where they went
+    /// Begin the next stage of the plan, or hear what it waits for
+    Advance(advance::Args),
+    /// Keep the plan where it is, until `resume`; calls go where they went
     Hold(hold::Args),
-    /// Go on after a hold, a reversal or a rollback
+    /// Go on after a hold, a step back, a reversal, a rollback or an emergency stop
     Resume(resume::Args),
     /// Step back toward legacy; never raises anything
-    #[command(
-        subcommand,
-        after_help = "Each takes --live: `drain`, the default, lets live calls on new finish there; \
-                      `move` sends each to legacy's `entry` at its next voice webhook. `total` may be \
-                      ordered again while latched, to move what was left to finish."
-    )]
+    #[command(subcommand, after_help = rollback::HELP)]
     Rollback(rollback::Args),
-    /// Put one tenant on new or legacy by hand
-    #[command(subcommand)]
+    /// Everything that begins to legacy, or to nobody, at once
+    EmergencyStop(emergency::Args),
+    /// Put one tenant on new or on legacy by hand, or leave it to the hash again
+    #[command(subcommand, after_help = tenant::HELP)]
     Tenant(tenant::Args),
-    /// Read the configuration file again
+    /// Play a fault against a configuration in simulated time: which rule trips when, at what cost
+    Simulate(Box<simulate::Args>),
+    /// Tell a rollout from its journal, or hold a recorded day against other tables
+    Replay(replay::Args),
+    /// Take the changed configuration file, or say what it would change
     Reload(reload::Args),
+    /// Print what a shell needs to complete commands
+    Completions(shell::Args),
+    /// Print the manual, as `man -l -` reads it
+    #[command(after_help = "Examples:\n  switchback man | man -l -")]
+    Man,
 }
 
 /// Why, for the journal and for people later.
@@ -123,7 +136,7 @@ pub enum Output {
 }
 
 /// The options every command takes stand apart from its own.
-const REACHING: &str = "Reaching a running Switchback (not for run, check, demo)";
+const REACHING: &str = "Reaching a running Switchback (not for run, check, demo, simulate, replay)";
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -137,8 +150,9 @@ Examples:
   switchback check --config config/switchback.toml
   switchback run --config config/switchback.toml
   switchback status --watch
-  switchback set 10 --reason \"pilot went well\"
+  switchback advance --reason \"pilot went well\"
   switchback rollback total --reason \"callers hear silence\"
+  switchback replay /var/lib/switchback
 
 Exit codes: 0 well, 1 failure, 2 usage, 69 admin not reachable, 77 not permitted,
 78 configuration";
@@ -172,13 +186,22 @@ impl Cli {
             Command::Check(args) => check::run(&args, out),
             Command::Demo(args) => demo::run(&args),
             Command::Status(args) => status::run(&args, &client()?, out),
-            Command::Explain(args) => explain::run(&args, &client()?, out),
+            Command::Explain(args) => match &args.config {
+                Some(config) => explain::run_offline(&args, config, out),
+                None => explain::run(&args, &client()?, out),
+            },
             Command::Set(args) => set::run(&args, &client()?, out),
+            Command::Advance(args) => advance::run(&args, &client()?, out),
             Command::Hold(args) => hold::run(&args, &client()?, out),
             Command::Resume(args) => resume::run(&args, &client()?, out),
             Command::Rollback(args) => rollback::run(&args, &client()?, out),
+            Command::EmergencyStop(args) => emergency::run(&args, &client()?, out),
             Command::Tenant(args) => tenant::run(&args, &client()?, out),
+            Command::Simulate(args) => simulate::run(&args, out),
+            Command::Replay(args) => replay::run(&args, out),
             Command::Reload(args) => reload::run(&args, &client()?, out),
+            Command::Completions(args) => shell::completions(&args, out),
+            Command::Man => shell::man(out),
         }
     }
 }

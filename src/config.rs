@@ -3,7 +3,7 @@
 //! [`load`] finds every problem at once and points at each. What it returns is
 //! plain: each part belongs to the module that obeys it and knows nothing of
 //! TOML. Files that the configuration names to be *read* are looked for beside
-//! it; what is *written* (the state directory, the access log) is taken from the
+//! it; what is *written* (the state directory, the logs) is taken from the
 //! working directory.
 
 pub mod diff;
@@ -18,6 +18,10 @@ mod edge;
 mod file;
 mod gate;
 mod health;
+mod hooks;
+mod levels;
+mod log;
+mod plan;
 mod rescue;
 mod routes;
 mod split;
@@ -30,6 +34,8 @@ mod walk;
 #[cfg(test)]
 mod broken;
 #[cfg(test)]
+mod presets;
+#[cfg(test)]
 mod whole;
 
 use std::fs::File;
@@ -38,6 +44,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use toml::de::DeTable;
 use xxhash_rust::xxh3::Xxh3;
@@ -49,10 +56,12 @@ pub use secret::Secret;
 
 use crate::breaker;
 use crate::document::address::Addresses;
+use crate::hooks::{Data, Hook};
 use crate::measure::scorecard::Mature;
 use crate::model::{Backend, PerBackend};
 use crate::proxy::settings::{PublicUrl, Route, Settings, Upstream};
-use crate::rollout::Wishes;
+use crate::recording::rotating::Rotation;
+use crate::rollout::{Emergency, Plan, Wishes};
 use crate::rules::Rule;
 use crate::split::Scheme;
 use problem::Problems;
@@ -87,6 +96,14 @@ pub struct Config {
     pub mature: Mature,
     /// When each backend is not asked any more; None: it always is.
     pub breakers: PerBackend<Option<breaker::Settings>>,
+    /// The plan, if there is one.
+    pub plan: Option<Arc<Plan>>,
+    /// What outside is told or asked, in file order.
+    pub hooks: Vec<Hook>,
+    /// Where an emergency stop sends calls that begin.
+    pub emergency: Emergency,
+    /// How data is brought back, if it can be.
+    pub data: Option<Data>,
     /// Where each rule stands in the file, for [`Config::blind_rows`].
     rows: Vec<Option<Range<usize>>>,
 }
@@ -111,6 +128,8 @@ pub struct State {
     pub dir: PathBuf,
     /// What an empty directory means.
     pub on_empty: OnEmpty,
+    /// How long the journal keeps what happened; None: for ever.
+    pub keep: Option<Duration>,
 }
 
 /// What an empty state directory means.
@@ -124,12 +143,42 @@ pub enum OnEmpty {
 }
 
 /// `[log]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Log {
     /// How lines on standard error look.
     pub format: LogFormat,
     /// The access log.
     pub access: Access,
+    /// The recording of what the tables judge, if there is one.
+    pub outcomes: Option<PathBuf>,
+    /// The trace of what was decided, if there is one.
+    pub decisions: Option<Decisions>,
+    /// When those two are put aside.
+    pub rotate: Rotation,
+}
+
+impl Log {
+    /// The access log's file, if there is one.
+    pub fn access(&self) -> Option<&Path> {
+        match &self.access {
+            Access::Off => None,
+            Access::File(path) => Some(path),
+        }
+    }
+
+    /// The decision trace's file, if there is one.
+    pub fn decisions(&self) -> Option<&Path> {
+        self.decisions.as_ref().map(|it| it.path.as_path())
+    }
+}
+
+/// `[log] decisions`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decisions {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The share of calls that are traced, 0..=1. Every step of the rollout is.
+    pub sample: f64,
 }
 
 /// How log lines look.
@@ -347,6 +396,11 @@ fn assemble(
         }),
         _ => None,
     };
+    // A plan that was written and cannot be read was spoken of.
+    let plan = match &draft.plan {
+        Some(plan) => Some(Arc::new(plan.plan()?)),
+        None => None,
+    };
     let (rules, rows) = (draft.rows.into_iter())
         .map(|row| (row.rule, row.name_span))
         .unzip();
@@ -362,11 +416,9 @@ fn assemble(
         state: State {
             dir: draft.state_dir,
             on_empty: draft.on_empty,
+            keep: draft.keep,
         },
-        log: Log {
-            format: draft.log_format,
-            access: draft.access,
-        },
+        log: draft.log,
         proxy: Settings {
             public: draft.listen.public,
             trusted_proxies: draft.listen.trusted,
@@ -387,6 +439,10 @@ fn assemble(
         rules,
         mature: draft.mature?.value,
         breakers,
+        plan,
+        hooks: draft.hooks.into_iter().map(|hook| hook.hook).collect(),
+        emergency: draft.emergency.value,
+        data: draft.data,
         rows,
     })
 }

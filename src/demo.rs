@@ -7,6 +7,7 @@
 mod callers;
 mod ivr;
 mod ledger;
+pub mod preset;
 mod screen;
 mod summary;
 

@@ -10,11 +10,15 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::engine::{Done, Refusal, RefusalKind, Reported};
-use crate::rollout::Order;
+use crate::rollout::{Order, RestoreOrder};
 
 /// How long an asker waits for the engine. Past it the asker hears 503; the ask
 /// is then [abandoned](Ask::abandoned) and the engine drops it unread.
 pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long an asker waits for a list that a program makes. A little less than the admin
+/// listener's own limit.
+const LONG_PATIENCE: Duration = Duration::from_secs(9);
 
 /// Something a person or a program wants of the engine.
 #[derive(Debug)]
@@ -33,6 +37,18 @@ pub enum Ask {
         /// Where the answer goes.
         reply: oneshot::Sender<Result<(), Refusal>>,
     },
+    /// Say which backups of data there are.
+    Backups {
+        /// Where the answer goes.
+        reply: oneshot::Sender<Result<Vec<Backup>, Refusal>>,
+    },
+    /// Begin to restore one.
+    Restore {
+        /// Which, who and why.
+        order: RestoreOrder,
+        /// Where the answer goes: that it has begun.
+        reply: oneshot::Sender<Result<Done, Refusal>>,
+    },
     /// Read the configuration file again.
     Reload {
         /// How, who and why.
@@ -47,11 +63,21 @@ impl Ask {
     /// asker was told that it failed.
     pub fn abandoned(&self) -> bool {
         match self {
-            Self::Order { reply, .. } => reply.is_closed(),
+            Self::Order { reply, .. } | Self::Restore { reply, .. } => reply.is_closed(),
+            Self::Backups { reply } => reply.is_closed(),
             Self::Report { reply, .. } => reply.is_closed(),
             Self::Reload { reply, .. } => reply.is_closed(),
         }
     }
+}
+
+/// A backup of data, as the operator's own command told of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backup {
+    /// What to name it by.
+    pub id: String,
+    /// The rest of its line: when it was made, how large it is.
+    pub about: String,
 }
 
 /// A wish to read the configuration file again.
@@ -78,8 +104,12 @@ pub struct Reloaded {
     pub needs_restart: Vec<String>,
     /// Tenants whose next call goes to another backend, where that can be counted.
     pub tenants_moved: Option<u64>,
+    /// The first of them by name, masked where a name is a number.
+    pub tenants: Vec<String>,
     /// Live calls that would be placed elsewhere if they began now.
     pub live_calls_moved: Option<u64>,
+    /// What changes under calls that run, one line each.
+    pub touched: Vec<String>,
 }
 
 /// The askers' side of the queue. Cheap to clone.
@@ -133,6 +163,33 @@ impl Desk {
         })
     }
 
+    /// Asks which backups there are. It runs a program, so it is waited for a little
+    /// longer.
+    ///
+    /// # Errors
+    ///
+    /// None is configured, the program failed, or nobody answered.
+    pub async fn backups(&self) -> Result<Vec<Backup>, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        self.lay(Ask::Backups { reply })?;
+        timeout(LONG_PATIENCE, answer)
+            .await
+            .ok()
+            .and_then(Result::ok)
+            .unwrap_or_else(|| Err(busy("the list of backups did not come in time; try again")))
+    }
+
+    /// Asks to begin a restore.
+    ///
+    /// # Errors
+    ///
+    /// None is configured, another one runs, or nobody answered.
+    pub async fn restore(&self, order: RestoreOrder) -> Result<Done, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        self.lay(Ask::Restore { order, reply })?;
+        patiently(answer).await?
+    }
+
     fn lay(&self, ask: Ask) -> Result<(), Refusal> {
         self.asks.try_send(ask).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => {
@@ -171,6 +228,7 @@ mod tests {
 
     fn hold() -> Order {
         Order {
+            waives: crate::rollout::Waives::default(),
             actor: "operator via api".to_owned(),
             reason: "lunch".to_owned(),
             command: Command::Hold,

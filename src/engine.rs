@@ -12,6 +12,7 @@ mod alarms;
 #[cfg(test)]
 mod bench;
 mod condition;
+mod data;
 mod event;
 mod genuine;
 mod guard;
@@ -19,12 +20,14 @@ mod lost;
 mod proof;
 #[cfg(test)]
 mod simulation;
+mod stages;
 mod status;
 mod steps;
 #[cfg(test)]
 mod tables;
 #[cfg(test)]
 mod tests;
+mod totals;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -35,23 +38,28 @@ use crate::document::FlawSet;
 use crate::health;
 pub use crate::measure::ReportKind;
 use crate::measure::scorecard::Mature;
+use crate::measure::totals::Hour;
 use crate::measure::{Answered, CallEnd, Ended, Observation, RescueResult};
-use crate::model::{PerBackend, Tick, Wall, mask_numbers};
-use crate::rollout::{self, Command, Entry, Order, Phase, Rollout, Wishes};
+use crate::model::{PerBackend, TenantKey, Tick, Wall, mask_numbers};
+use crate::rollout::{
+    self, Command, Emergency, Entry, Moment, Order, Phase, Plan, Rollout, Wishes,
+};
 pub use crate::rollout::{Refusal, RefusalKind};
 use crate::rules::evidence::Evidence;
 use crate::rules::{Action, Finding, Rule, Verdict};
-use crate::split::tenants::Directory;
+use crate::split::tenants::{Directory, Names};
 use crate::split::{Scheme, Split};
 use alarms::Alarms;
 pub use condition::Condition;
-pub use event::{Effect, Event, Notice, Severity, Ticket};
+pub use event::{Effect, Event, Hook, Notice, Severity, Ticket};
 use genuine::Genuine;
-use guard::Guard;
-pub use guard::{GuardStatus, HealthStatus};
+pub use guard::{Guard, GuardStatus, HealthStatus, Step as GuardStep};
 use lost::Lost;
 use proof::Watch;
-pub use status::{BackendStatus, Done, Reported, RuleStatus, Status, Verification};
+use stages::Stages;
+pub use status::{
+    BackendStatus, Done, PlanStatus, Reported, RuleStatus, StageStatus, Status, Verification,
+};
 
 /// What the engine obeys. Built from a checked configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,6 +80,12 @@ pub struct Settings {
     pub file_on_empty: bool,
     /// A route names an `entry`, so live calls can be moved there.
     pub entries: bool,
+    /// The plan, if there is one.
+    pub plan: Option<Arc<Plan>>,
+    /// At which moments something outside is told or asked.
+    pub hooks: Vec<Moment>,
+    /// Where an emergency stop sends calls that begin.
+    pub emergency: Emergency,
     /// The tenant directory, if there is one.
     pub directory: Option<Arc<Directory>>,
     /// First 12 hex digits of the file's hash.
@@ -108,6 +122,7 @@ pub struct Engine {
     pending: Option<Pending>,
     /// While latched.
     watch: Option<Watch>,
+    stages: Stages,
     report_ids: VecDeque<String>,
     /// Calls whose end was told.
     ends_seen: PerBackend<u64>,
@@ -117,12 +132,16 @@ pub struct Engine {
     /// Steps toward legacy whose record was not confirmed yet, with the moment they
     /// were sent. Bounded by [`UNRECORDED`].
     unrecorded: VecDeque<(u64, Tick)>,
+    /// Hours that are closed and wait until no raise is on its way.
+    hours_due: VecDeque<Hour>,
     split: Split,
 }
 
 #[derive(Debug)]
 struct Pending {
     entry: Entry,
+    /// When it was decided.
+    sent: Tick,
     ticket: Option<Ticket>,
     /// It is recorded, and the latch file is being cleared for it. An answer about
     /// the latch that comes before this is about an earlier resume.
@@ -150,6 +169,8 @@ impl Engine {
     ) -> (Self, Vec<Effect>) {
         let mut evidence = Evidence::new(settings.rules.clone(), settings.mature, now);
         evidence.begin_epoch(now, rollout.spent());
+        let (stage, since) = totals::stage(&rollout);
+        evidence.stage_began(stage, since);
         let split = rollout.split(&settings.scheme);
         let mut engine = Self {
             alarms: Alarms::default(),
@@ -163,22 +184,27 @@ impl Engine {
             durable: true,
             pending: None,
             watch: None,
+            stages: Stages::new(now, wall),
             report_ids: VecDeque::new(),
             ends_seen: PerBackend::default(),
             rescues: [0; RescueResult::ALL.len()],
             began: now,
             unrecorded: VecDeque::new(),
+            hours_due: VecDeque::new(),
             split,
             settings,
             rollout,
             evidence,
         };
+        engine.stage_changed(now, now, wall);
         let mut effects = Vec::new();
         if let Some(entry) =
             latched.and_then(|reason| engine.rollout.latched_at_start(reason, wall))
         {
             engine.lower(entry, None, now, &mut effects);
-        } else if engine.rollout.latched() {
+        }
+        // One that was latched before has begun nothing by that entry.
+        if engine.rollout.latched() && engine.watch.is_none() {
             let rollout = &engine.rollout;
             let because = rollout.because().unwrap_or_default().to_owned();
             let since = rollout
@@ -196,11 +222,13 @@ impl Engine {
     /// Takes an event in and says what to do about it.
     pub fn handle(&mut self, event: Event<'_>, now: Tick, wall: Wall) -> Vec<Effect> {
         let mut effects = Vec::new();
+        self.compare_clocks(now, wall, &mut effects);
         match event {
             Event::Tick {
                 observations,
                 active,
-            } => self.tick(observations, active, now, wall, &mut effects),
+                names,
+            } => self.tick(observations, active, names, now, wall, &mut effects),
             Event::Order { ticket, order } => {
                 self.order(Some(ticket), &order, now, wall, &mut effects)
             }
@@ -214,6 +242,10 @@ impl Engine {
             Event::Unlatched => self.unlatched(now, &mut effects),
             Event::NotUnlatched { why } => self.not_unlatched(&why, now, wall, &mut effects),
             Event::Durable(durable) => self.durable = durable,
+            Event::Hooked { id, result } => self.hooked(id, result, now, wall, &mut effects),
+            Event::Data { ticket, order, ok } => {
+                self.data(ticket, &order, ok, now, wall, &mut effects);
+            }
         }
         effects
     }
@@ -221,6 +253,12 @@ impl Engine {
     /// The split in force.
     pub fn split(&self) -> &Split {
         &self.split
+    }
+
+    /// When the epoch of evidence began, and the generation up to which nothing that was
+    /// placed counts for new: what a recording needs, so that it can be judged again.
+    pub const fn epoch(&self) -> (Tick, u64) {
+        (self.evidence.since(), self.rollout.spent())
     }
 
     /// What the routes are called, by the numbers that observations carry. Only
@@ -234,6 +272,12 @@ impl Engine {
         self.pending.is_some()
     }
 
+    /// The rollout, while all of it is on disk: no raise on its way, nothing unconfirmed.
+    pub fn recorded_rollout(&self) -> Option<&Rollout> {
+        let settled = self.durable && self.pending.is_none() && self.unrecorded.is_empty();
+        settled.then_some(&self.rollout)
+    }
+
     /// What operators see.
     pub fn status(&mut self, now: Tick, wall: Wall) -> Status {
         status::build(self, now, wall)
@@ -242,7 +286,13 @@ impl Engine {
     /// What taking these settings would lead to. Changes nothing.
     pub fn preview(&self, settings: &Settings, wall: Wall) -> Preview {
         let mut rollout = self.rollout.clone();
-        let outcome = rollout.wishes(&settings.wishes, settings.file_on_empty, wall);
+        let closed = closed(settings, wall);
+        let outcome = rollout.wishes_within(
+            &settings.wishes,
+            settings.file_on_empty,
+            closed.as_deref(),
+            wall,
+        );
         outcome
             .entries
             .iter()
@@ -257,23 +307,29 @@ impl Engine {
         &mut self,
         observations: &[Observation],
         active: PerBackend<u64>,
+        names: &dyn Names,
         now: Tick,
         wall: Wall,
         effects: &mut Vec<Effect>,
     ) {
         for observation in observations {
             self.note(observation);
+            self.stages.hear(observation, now);
             self.evidence.observe(observation);
         }
         self.guard.hear(observations, now);
         self.active = active;
         self.guard(now, effects);
-        self.findings = self.evidence.judge(now, active);
+        let history = self.rollout.totals();
+        self.findings = self.evidence.judge(now, wall, active, history, names);
+        self.keep_hours(now, wall, effects);
         let notices = self.genuine.update(now);
         effects.extend(notices.into_iter().map(Effect::Say));
         // A flip of this very tick is looked at from the next one on.
         self.verify(now, wall, effects);
         self.act(now, wall, effects);
+        self.learn_volumes(names, now);
+        self.drive(now, wall, effects);
         self.look_at_both(now, effects);
         let habits = self.evidence.habits();
         if habits != self.habits {
@@ -317,10 +373,12 @@ impl Engine {
         }
     }
 
-    /// What follows from the findings: alarms for all, a hold or a reversal for
-    /// rows that say so.
+    /// What follows from the findings: alarms for all, and what their rows say: a
+    /// reversal, a step back, a tenant taken off, a hold.
     fn act(&mut self, now: Tick, wall: Wall, effects: &mut Vec<Effect>) {
-        let notices = self.alarms.update(&self.settings.rules, &self.findings);
+        let only = self.heard_alerts().to_vec();
+        let rules = &self.settings.rules;
+        let notices = self.alarms.update(rules, &self.findings, &only);
         effects.extend(notices.into_iter().map(Effect::Say));
         let reverse = self.tripped(Action::Reverse);
         let hold = self.tripped(Action::Hold);
@@ -328,12 +386,18 @@ impl Engine {
         if let Some(row) =
             reverse.filter(|_| !self.rollout.latched() && self.rollout.phase() != Phase::Idle)
         {
-            self.reverse(row, now, wall, effects);
-        } else if let Some(row) = hold.filter(|_| self.rollout.phase() == Phase::Soaking) {
+            return self.reverse(row, now, wall, effects);
+        }
+        self.disable_tenants(now, wall, effects);
+        if self.step_back(now, wall, effects) {
+            return;
+        }
+        if let Some(row) = hold.filter(|_| self.rollout.phase() == Phase::Soaking) {
             let Some(finding) = self.findings.get(row) else {
                 return;
             };
             let order = Order {
+                waives: rollout::Waives::default(),
                 actor: format!("rule {}", finding.rule),
                 reason: finding.because.clone(),
                 command: Command::Hold,
@@ -357,6 +421,7 @@ impl Engine {
         let live = rule.live;
         let (rule, because) = (finding.rule.clone(), finding.because.clone());
         let order = Order {
+            waives: rollout::Waives::default(),
             actor: format!("rule {rule}"),
             reason: because.clone(),
             command: Command::Reverse {
@@ -365,7 +430,7 @@ impl Engine {
             },
         };
         // Refused only where everything is on legacy already.
-        let Ok(mut entry) = self.rollout.decide(&order, wall) else {
+        let Ok(mut entry) = self.decide(&order, wall) else {
             return;
         };
         self.remark(&order.command, &mut entry);
@@ -400,6 +465,8 @@ impl Engine {
 
     /// What calls placed up to the last latch still have to say is about the past.
     fn begin_epoch(&mut self, now: Tick) {
+        // What gates found before says nothing any more, also not until the next tick.
+        self.findings.truncate(self.settings.rules.len());
         self.evidence.begin_epoch(now, self.rollout.spent());
     }
 
@@ -423,26 +490,46 @@ impl Engine {
                 text: format!("A {what} of {} was reported: {message}", reported.backend),
             }));
         }
-        self.evidence.report(reported.backend, reported.kind, now);
+        let tenant = reported.tenant.as_deref().map(TenantKey::new);
+        self.evidence
+            .report(reported.backend, reported.kind, tenant, now);
     }
 
     fn reload(&mut self, settings: Settings, now: Tick, wall: Wall, effects: &mut Vec<Effect>) {
-        if settings.rules != self.settings.rules || settings.mature != self.settings.mature {
+        let anew = settings.rules != self.settings.rules || settings.mature != self.settings.mature;
+        if anew {
             self.evidence.set_rules(settings.rules.clone(), now);
             self.evidence.set_mature(settings.mature, now);
             self.findings.clear();
         }
         self.guard.set(&settings, now);
+        let known = self.plan_notes();
         self.settings = settings;
+        self.stages.forget_outlook(now);
+        self.hand_gates(anew, now);
+        let lost = self
+            .plan_notes()
+            .filter(|lost| known.as_ref() != Some(lost));
+        effects.extend(lost.map(|text| {
+            Effect::Say(Notice {
+                severity: Severity::Warning,
+                rule: None,
+                text,
+            })
+        }));
         self.publish(now, effects);
         self.wish(now, wall, effects);
     }
 
     /// What changed in the file since it was last read.
     fn wish(&mut self, now: Tick, wall: Wall, effects: &mut Vec<Effect>) {
-        let outcome = self
-            .rollout
-            .wishes(&self.settings.wishes, self.settings.file_on_empty, wall);
+        let closed = closed(&self.settings, wall);
+        let outcome = self.rollout.wishes_within(
+            &self.settings.wishes,
+            self.settings.file_on_empty,
+            closed.as_deref(),
+            wall,
+        );
         for refused in outcome.refused {
             effects.push(Effect::Say(Notice {
                 severity: Severity::Warning,
@@ -458,4 +545,11 @@ impl Engine {
             }
         }
     }
+}
+
+/// Why the plan's calendar, if there is a plan, allows nothing to be raised now.
+fn closed(settings: &Settings, wall: Wall) -> Option<String> {
+    let plan = settings.plan.as_deref()?;
+    let closed = plan.calendar.allows(wall).err()?;
+    Some(plan.calendar.told(&closed))
 }

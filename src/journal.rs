@@ -6,6 +6,7 @@
 //! lock           held while a process runs here; says who
 //! latch          512 bytes, always there; set = every new call to legacy
 //! journal.jsonl  one entry a line, each chained to the one before
+//! journal-0000000001.jsonl  closed segments, by the number of their first entry
 //! journal.jsonl.damaged-…   what could not be read, kept for people
 //! seed           8 random bytes in hexadecimal, secret
 //! ```
@@ -35,6 +36,21 @@
 //! never tried later, when nobody expects it any more. Everything else is kept and
 //! tried again every [`RETRY`] until it is on disk.
 //!
+//! # Segments
+//!
+//! A running journal that has grown by 16 MiB, or is 30 days old, is closed, and the
+//! next begins with a checkpoint: the whole rollout in one entry, chained to the last
+//! line of the closed one. So a start reads one segment, and old ones may be deleted by
+//! policy (`[state] keep`) without anything being forgotten that is in force. The turn
+//! from one to the other is made so that `journal.jsonl` is there at every moment:
+//!
+//! - the next segment is written beside it and synced;
+//! - the running one gets its second name;
+//! - the next is renamed over `journal.jsonl`: from here on the new state.
+//!
+//! A turn that fails (a full disk) leaves everything as it was and is tried again an
+//! hour later.
+//!
 //! # What is damage
 //!
 //! A last line without its line break is torn: a crash came between the bytes. It
@@ -42,7 +58,8 @@
 //! checksum covers itself and the checksum before it, so no line can be changed,
 //! lost or swapped inside the file) or that no version could have written is
 //! damage: the file is set aside, a new one begins whose first entry names it, and
-//! the rollout is latched. Unknown fields and unknown actions are no damage: an
+//! the rollout is latched. So is a journal that is gone while closed segments of it are
+//! there. Unknown fields and unknown actions are no damage: an
 //! entry carries what it led to.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -56,35 +73,46 @@ use crate::rollout::{Entry, Rollout};
 
 mod book;
 mod disk;
+mod history;
 mod keeper;
 mod latch;
 mod line;
 mod lock;
+mod offline;
 mod read;
 mod seed;
+mod segments;
 mod tail;
+mod turns;
 
+pub use history::{Damage, History, Line, ReadError, history, read_all};
 pub use keeper::{Handle, Job, JournalEvent, Keeper, PENDING_MAX, QUEUE, SendError};
+pub use offline::latched;
 pub use seed::{Seed, seed};
 pub use tail::{TAIL_BYTES, TAIL_MAX, tail};
 
 use book::Book;
 use disk::Disk;
+use keeper::Work;
 use latch::Latch;
+use turns::Turns;
 
 /// How long a failed write waits for its next try.
 pub const RETRY: Duration = Duration::from_secs(5);
 
-/// Largest journal that is read at start, in bytes: some 300,000 entries. A larger
-/// one is an error that says what to do.
+/// Largest segment that is read, in bytes. One is closed long before; a larger one is an
+/// error that says what to do.
 pub const JOURNAL_MAX: u64 = 256 << 20;
+
+/// More lines than a segment of 16 MiB can have: what may be lost with one.
+const SEGMENT_LINES: u64 = 100_000;
 
 const JOURNAL: &str = "journal.jsonl";
 
 /// What a state directory held.
 #[derive(Debug)]
 pub struct Opened {
-    /// Every entry, oldest first; their fold is the rollout.
+    /// Every entry of the running segment, oldest first; their fold is the rollout.
     pub entries: Vec<Entry>,
     /// The latch was found set, or unreadable; why. The rollout must not run
     /// unlatched: see [`Rollout::latched_at_start`].
@@ -141,12 +169,13 @@ impl OpenError {
 
 /// Opens a state directory: locks it, before anything in it is read, makes good
 /// what a crash left, and reads the rest. `now` is for the lock's and the new
-/// entries' time.
+/// entries' time. Closed segments whose last entry is older than `keep` are deleted;
+/// None keeps them for ever.
 ///
 /// # Errors
 ///
 /// See [`OpenError`]. Damage is none: it latches.
-pub fn open(dir: &Path, now: Wall) -> Result<Opened, OpenError> {
+pub fn open(dir: &Path, keep: Option<Duration>, now: Wall) -> Result<Opened, OpenError> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -154,8 +183,15 @@ pub fn open(dir: &Path, now: Wall) -> Result<Opened, OpenError> {
         .map_err(OpenError::io("make", dir))?;
     let lock = lock::take(dir, now)?;
     let path = dir.join(JOURNAL);
-    let bytes = read_journal(&path)?;
-    let fresh = bytes.as_ref().is_ok_and(Option::is_none);
+    let mut bytes = read_journal(&path)?;
+    let closed = segments::list(dir).map_err(OpenError::io("list", dir))?;
+    let gone = bytes.as_ref().is_ok_and(Option::is_none);
+    let fresh = gone && closed.is_empty();
+    if gone && !fresh {
+        bytes = Err(io::Error::other(
+            "it is gone, and older segments of it are there",
+        ));
+    }
 
     let (latch, mut latched) =
         Latch::open(dir, fresh).map_err(OpenError::io("open", &dir.join("latch")))?;
@@ -164,7 +200,11 @@ pub fn open(dir: &Path, now: Wall) -> Result<Opened, OpenError> {
         now,
         latch,
         notes: Vec::new(),
+        gone,
     };
+    if let Ok(Some(bytes)) = &bytes {
+        start.tidy(bytes);
+    }
     let (entries, book, pending) = match bytes {
         Ok(bytes) => start.go_on_after(&bytes.unwrap_or_default())?,
         Err(unreadable) => {
@@ -190,7 +230,20 @@ pub fn open(dir: &Path, now: Wall) -> Result<Opened, OpenError> {
         }
         latched.get_or_insert_with(|| because.to_owned());
     }
-    let keeper = Keeper::new(lock, latch, book, pending, latched.is_some());
+    // What waits for the disk is not on it.
+    let recorded = entries.len() - pending.len();
+    let keeper = Keeper::new(
+        lock,
+        Work {
+            latch,
+            book,
+            to_latch: None,
+            latched: latched.is_some(),
+            durable: true,
+            turns: Turns::new(dir, keep, Rollout::fold(entries.iter().take(recorded)), now),
+            pending: pending.into(),
+        },
+    );
     Ok(Opened {
         entries,
         latched,
@@ -228,12 +281,28 @@ struct Start<'a> {
     now: Wall,
     latch: Latch,
     notes: Vec<String>,
+    /// There is no file to set aside.
+    gone: bool,
 }
 
 /// Entries read, the book to go on with, and entries that are not on disk yet.
 type Begun = (Vec<Entry>, Book, Vec<Entry>);
 
 impl Start<'_> {
+    /// Removes what a crash in the middle of a turn left. That it cannot be is no reason
+    /// not to start.
+    fn tidy(&mut self, bytes: &[u8]) {
+        match segments::remove_leftover(self.path, bytes) {
+            Ok(true) => self
+                .notes
+                .push("A crash came while the journal turned to a new segment; it goes on in the old one.".to_owned()),
+            Ok(false) => {}
+            Err(error) => self
+                .notes
+                .push(format!("The closed segments of the journal cannot be looked at ({error}).")),
+        }
+    }
+
     fn go_on_after(&mut self, bytes: &[u8]) -> Result<Begun, OpenError> {
         let found = read::scan(bytes);
         if found.damage.is_some() {
@@ -268,12 +337,23 @@ impl Start<'_> {
         self.latch
             .set(&reason)
             .map_err(OpenError::io("set the latch beside the damaged", self.path))?;
-        let aside = free_name(self.path, self.now);
-        fs::rename(self.path, &aside).map_err(OpenError::io("set aside", self.path))?;
+        // The newest segment tells what was known, and the numbers that were given out,
+        // where the journal does not even say what it began with.
+        let newest = self.newest_closed();
+        let (known, unread) = match (found.entries.is_empty(), &newest) {
+            (true, Some((_, entries))) => (entries, found.unread.max(SEGMENT_LINES)),
+            _ => (&found.entries, found.unread),
+        };
+        let aside = match (self.gone, &newest) {
+            (true, Some((path, _))) => path.clone(),
+            _ => free_name(self.path, self.now),
+        };
+        if !self.gone {
+            fs::rename(self.path, &aside).map_err(OpenError::io("set aside", self.path))?;
+        }
         disk::sync_dir(self.path).map_err(OpenError::io("sync the directory of", self.path))?;
         let name = aside.file_name().unwrap_or_default().to_string_lossy();
-        let entry =
-            Rollout::fold(&found.entries).after_damage(&name, &reason, found.unread, self.now);
+        let entry = Rollout::fold(known).after_damage(&name, &reason, unread, self.now);
         self.notes.push(entry.said());
         self.notes.push(format!(
             "{damage}; compare {} with the calls' own records before you resume.",
@@ -290,6 +370,13 @@ impl Start<'_> {
             }
         };
         Ok((vec![entry], book, pending))
+    }
+
+    fn newest_closed(&self) -> Option<(PathBuf, Vec<Entry>)> {
+        let dir = self.path.parent()?;
+        let newest = segments::list(dir).ok()?.pop()?;
+        let bytes = fs::read(&newest.path).ok()?;
+        Some((newest.path, read::scan(&bytes).entries))
     }
 }
 
@@ -319,19 +406,25 @@ fn open_private(path: &Path) -> io::Result<File> {
 
 /// Replaces a file whole: a new one beside it, synced, renamed over it.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<File> {
-    use io::Write as _;
     let temporary = path.with_extension("tmp");
+    let file = written(&temporary, bytes)?;
+    fs::rename(&temporary, path)?;
+    disk::sync_dir(path)?;
+    Ok(file)
+}
+
+/// A new file with these bytes, durable but for its name.
+fn written(path: &Path, bytes: &[u8]) -> io::Result<File> {
+    use io::Write as _;
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
-        .open(&temporary)?;
+        .open(path)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    disk::sync_dir(path)?;
     Ok(file)
 }
 

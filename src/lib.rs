@@ -1,6 +1,7 @@
 //! Switchback: a reverse proxy between a voice provider and two generations of
 //! the same voice application. It splits calls between them, answers with legacy what new
-//! fails, and takes everything back to legacy when a row of the reversal table says so.
+//! fails, goes on by a plan as its evidence allows, and takes everything back to legacy when
+//! a row of the reversal table says so.
 //!
 //! The modules stand in reading order, by ring. A module may use its own ring
 //! and the rings above it, never below; `tests/rings.rs` holds us to it.
@@ -46,6 +47,9 @@ pub mod trust;
 
 pub mod desk;
 
+// A JSON told to an address outside; who tells it is the hooks' business.
+pub mod post;
+
 // -- ring 5: adapters (they do not know each other) -----------------------------------
 pub mod journal;
 
@@ -53,8 +57,17 @@ pub mod proxy;
 
 pub mod admin;
 
+// Programs and addresses told or asked at the moments of a rollout; data restored.
+pub mod hooks;
+
+// What the tables judged, kept so that other tables can judge it again.
+pub mod recording;
+
 // -- ring 6: wiring -------------------------------------------------------------------
 pub mod config;
+
+// Whole plans and tables played in simulated time, by made-up callers.
+pub mod rehearsal;
 
 pub mod serve;
 

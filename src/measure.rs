@@ -6,12 +6,17 @@
 //! pure: the moment is always an argument.
 
 pub mod counts;
+pub mod each;
 pub mod early;
 pub mod histogram;
+mod running;
 pub mod scorecard;
 pub mod shown;
+mod stays;
 pub mod tenants;
+pub mod totals;
 pub mod trail;
+pub mod volume;
 pub mod window;
 
 use crate::document::Flaw;
@@ -324,6 +329,8 @@ pub struct Rescued {
     pub at: Tick,
     /// The route's number.
     pub route: u16,
+    /// The call, if the webhook names one.
+    pub call: Option<CallKey>,
     /// Who should have answered.
     pub from: Backend,
     /// Why the other was asked.
@@ -341,10 +348,26 @@ pub enum Why {
     Failed,
     /// Its backend took longer than `rescue_after`.
     Late,
-    /// Its backend was not asked: its breaker is open, or it has enough to do.
+    /// Its backend was not asked: its breaker is open, it has enough to do, or an
+    /// emergency stop lets nobody through.
     Kept,
     /// Everything went to legacy while it waited.
     Flip,
+}
+
+impl Why {
+    /// Every reason.
+    pub const ALL: [Self; 4] = [Self::Failed, Self::Late, Self::Kept, Self::Flip];
+
+    /// The word for it in explanations and recordings.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Late => "late",
+            Self::Kept => "kept",
+            Self::Flip => "flip",
+        }
+    }
 }
 
 /// What became of a rescue.
@@ -360,16 +383,20 @@ pub enum RescueResult {
     LastResort,
     /// Nobody answered, and there was nothing else to say.
     Failed,
+    /// Nobody was asked: an emergency stop lets nobody through, and the caller got the
+    /// last resort at once.
+    Stopped,
 }
 
 impl RescueResult {
     /// Every result, for metrics that exist from the start.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Served,
         Self::Moved,
         Self::Late,
         Self::LastResort,
         Self::Failed,
+        Self::Stopped,
     ];
 
     /// The word for it in metrics.
@@ -380,6 +407,7 @@ impl RescueResult {
             Self::Late => "late",
             Self::LastResort => "last-resort",
             Self::Failed => "failed",
+            Self::Stopped => "stopped",
         }
     }
 }
@@ -511,12 +539,16 @@ pub enum ReportKind {
     CriticalError,
     /// A customer complained.
     Complaint,
-    /// An incident was opened.
+    /// An incident of the first priority was opened.
     Incident,
+    /// An incident of a lower priority, 2 to 5: people are told of it, no row counts it.
+    LesserIncident(u8),
     /// Share of memory in use, 0..=1.
     MemoryUsed(f64),
     /// Share of processor in use, 0..=1.
     CpuUsed(f64),
+    /// So many business transactions were made.
+    Transactions(u32),
 }
 
 impl ReportKind {
@@ -526,7 +558,8 @@ impl ReportKind {
             Self::CriticalError => Some("critical error"),
             Self::Complaint => Some("complaint"),
             Self::Incident => Some("incident"),
-            Self::MemoryUsed(_) | Self::CpuUsed(_) => None,
+            Self::LesserIncident(_) => Some("lesser incident"),
+            Self::MemoryUsed(_) | Self::CpuUsed(_) | Self::Transactions(_) => None,
         }
     }
 }

@@ -10,6 +10,7 @@
 
 mod make;
 mod names;
+mod plan;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use parking_lot::Mutex;
 
 use self::make::{Make, describe, outcome_index};
 use self::names::*;
+use self::plan::PlanGauges;
 use crate::breaker;
 use crate::document::Flaw;
 use crate::engine::{GuardStatus, RuleStatus, Status, Verification};
@@ -68,7 +70,7 @@ const OTHER: &str = "other";
 
 /// Reasons of a placement, in the order of the enum, so that one is found by its
 /// position.
-const BECAUSE: [(Because, &str); 16] = [
+const BECAUSE: [(Because, &str); 17] = [
     (Because::Pinned, "pinned"),
     (Because::Inherited, "inherited"),
     (Because::Claimed, "claimed"),
@@ -85,6 +87,7 @@ const BECAUSE: [(Because, &str); 16] = [
     (Because::Unrecognized, "unrecognized"),
     (Because::Rescued, "rescued"),
     (Because::Moved, "moved"),
+    (Because::Stopped, "stopped"),
 ];
 
 /// Served, then every cause.
@@ -107,8 +110,11 @@ pub struct Metrics {
     certificates: Mutex<BTreeMap<String, Gauge>>,
     percentage: Gauge,
     phases: [Gauge; Phase::ALL.len()],
+    plan: PlanGauges,
+    stopped: Gauge,
     latched: Gauge,
     durable: Gauge,
+    journal_matches: Gauge,
     generation: Gauge,
     after_latch: Counter,
     verification: [Gauge; Step::ALL.len()],
@@ -142,6 +148,10 @@ pub struct Mishaps {
     pub workers_replaced: u64,
     /// Lines that are not in the access log.
     pub access_log_dropped: u64,
+    /// Lines that are not in the recording.
+    pub outcomes_dropped: u64,
+    /// Lines that are not in the decision trace.
+    pub decisions_dropped: u64,
 }
 
 struct MishapSeries {
@@ -152,6 +162,8 @@ struct MishapSeries {
     panics: Counter,
     workers_replaced: Counter,
     access_log_dropped: Counter,
+    outcomes_dropped: Counter,
+    decisions_dropped: Counter,
 }
 
 struct RouteSeries {
@@ -239,8 +251,11 @@ impl Metrics {
             certificates: Mutex::default(),
             percentage: make.gauge(&PERCENTAGE, &[]),
             phases: std::array::from_fn(|i| make.gauge(&PHASE, &[("phase", Phase::ALL[i].name())])),
+            plan: PlanGauges::new(&make),
+            stopped: make.gauge(&STOPPED, &[]),
             latched: make.gauge(&LATCHED, &[]),
             durable: make.gauge(&DURABLE, &[]),
+            journal_matches: make.gauge(&JOURNAL_MATCHES, &[]),
             generation: make.gauge(&GENERATION, &[]),
             after_latch: make.counter(&AFTER_LATCH, &[]),
             verification: Step::ALL.map(|step| make.gauge(&VERIFICATION, &[("step", step.name())])),
@@ -257,6 +272,7 @@ impl Metrics {
             recorder,
         };
         metrics.reloaded(true);
+        metrics.journal_matches(true);
         for backend in Backend::ALL {
             metrics.sides[backend].guard(&GuardStatus::default());
         }
@@ -392,6 +408,8 @@ impl Metrics {
         for (gauge, phase) in self.phases.iter().zip(Phase::ALL) {
             gauge.set(one_if(status.phase == phase));
         }
+        self.plan.show(status.plan.as_ref());
+        self.stopped.set(one_if(status.stopped));
         self.latched.set(one_if(status.latched));
         let seen = status.verification.as_ref();
         for (gauge, step) in self.verification.iter().zip(Step::ALL) {
@@ -497,6 +515,8 @@ impl Metrics {
         series.panics.absolute(told.panics);
         series.workers_replaced.absolute(told.workers_replaced);
         series.access_log_dropped.absolute(told.access_log_dropped);
+        series.outcomes_dropped.absolute(told.outcomes_dropped);
+        series.decisions_dropped.absolute(told.decisions_dropped);
     }
 
     /// Shows until when each certificate is good, in seconds since 1970, by its place
@@ -521,6 +541,12 @@ impl Metrics {
             gauge.set(*not_after as f64);
         }
         drop(known);
+        self.page.lock().take();
+    }
+
+    /// Says whether the journal, read back, folds to what runs.
+    pub fn journal_matches(&self, matches: bool) {
+        self.journal_matches.set(one_if(matches));
         self.page.lock().take();
     }
 

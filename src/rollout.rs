@@ -6,20 +6,33 @@
 //! was asked, so that a journal folds to the same state after these rules change.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use crate::measure::totals::Totals;
 use crate::model::{Percentage, Wall};
 use crate::split::{Live, Scheme, Split};
 
+pub mod calendar;
+mod checkpoint;
+mod compare;
+mod data;
 mod decide;
 mod entry;
+pub mod forecast;
+pub mod plan;
 mod proof;
 #[cfg(test)]
 mod properties;
+pub(crate) mod stages;
 mod wishes;
 
+pub use checkpoint::{Checkpoint, Follows};
+pub use data::RestoreOrder;
+pub(crate) use decide::NO_PLAN;
 pub use decide::{Refusal, RefusalKind, TENANT_BYTES, TENANTS_MAX};
 pub(crate) use entry::shown;
 pub use entry::{Action, Entry, Evidence, Snapshot};
+pub use plan::{Emergency, Moment, Plan, Stage, Standing, Waives};
 pub use proof::{Proof, Step, Taken};
 pub use wishes::WishOutcome;
 
@@ -37,6 +50,10 @@ pub struct Rollout {
     latched: bool,
     latched_since: Option<Wall>,
     moves_live: bool,
+    stopped: bool,
+    stage: Option<Standing>,
+    // Shared, because every order is decided on a copy of all this.
+    totals: Arc<Totals>,
     proof: Proof,
     former: Option<Former>,
     tenants: BTreeMap<String, Listed>,
@@ -57,6 +74,9 @@ impl Default for Rollout {
             latched: false,
             latched_since: None,
             moves_live: false,
+            stopped: false,
+            stage: None,
+            totals: Arc::default(),
             proof: Proof::default(),
             former: None,
             tenants: BTreeMap::new(),
@@ -80,6 +100,13 @@ impl Rollout {
 
     /// Takes over what an entry led to.
     pub fn apply(&mut self, entry: &Entry) {
+        match &entry.action {
+            Action::Checkpoint(kept) => return self.restore(entry, kept),
+            // It begins a journal: nothing before it is believed, also where an older
+            // segment is read together with it.
+            Action::JournalDamaged { .. } => self.forget(),
+            _ => {}
+        }
         let after = &entry.after;
         if self.phase != after.phase {
             self.phase_since = entry.stamp.at;
@@ -94,6 +121,14 @@ impl Rollout {
         }
         self.latched = after.latched;
         self.moves_live = after.moves_live;
+        self.stopped = after.stopped;
+        if entry.action == Action::Advance && self.stage.is_none() && after.stage.is_some() {
+            Arc::make_mut(&mut self.totals).begin_plan();
+        }
+        self.stage.clone_from(&after.stage);
+        if let Action::Totals(hour) = &entry.action {
+            Arc::make_mut(&mut self.totals).take((**hour).clone());
+        }
         self.proof.apply(entry, turned);
         self.former = after.former;
         for (id, listed) in &after.tenants {
@@ -109,6 +144,15 @@ impl Rollout {
             self.spent = self.spent.max(entry.generation);
         }
         self.pass_over(entry);
+    }
+
+    /// Keeps nothing but the numbers that were given out.
+    fn forget(&mut self) {
+        *self = Self {
+            generation: self.generation,
+            sequence: self.sequence,
+            ..Self::default()
+        };
     }
 
     /// Takes note of an order that was decided and not carried out, because its
@@ -138,10 +182,7 @@ impl Rollout {
             // file was ever seen, the raise's own note has to do.
             entry.seen.clone_from(&self.seen);
         }
-        entry.notes.push(format!(
-            "It overtakes entry {}, which is not carried out.",
-            raise.stamp.sequence
-        ));
+        entry.note_overtaken(raise.stamp.sequence);
         entry
     }
 
@@ -158,6 +199,7 @@ impl Rollout {
             latched: self.latched,
             latched_since: self.latched_since,
             moves_live: self.moves_live,
+            stopped: self.stopped,
             enabled: self.enabled,
             percentage: self.percentage,
             enabled_tenants: on(List::Enabled),
@@ -207,6 +249,22 @@ impl Rollout {
         Live::moving(self.moves_live)
     }
 
+    /// Does an emergency stop let nobody through?
+    pub const fn stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// Where it stands in its plan; None before the first stage, and where the plan
+    /// does not say.
+    pub const fn stage(&self) -> Option<&Standing> {
+        self.stage.as_ref()
+    }
+
+    /// The hours that were added up.
+    pub fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
     /// How far it is proven that the latch does what it says.
     pub const fn proof(&self) -> &Proof {
         &self.proof
@@ -237,17 +295,36 @@ impl Rollout {
         self.spent
     }
 
+    /// What was hashed and how when the file was last seen, in words. None where no
+    /// file was, or one from before this was noted.
+    pub fn scheme(&self) -> Option<&str> {
+        self.seen.as_ref()?.scheme.as_deref()
+    }
+
     /// The highest sequence number given out; 0 before the first entry.
     pub const fn sequence(&self) -> u64 {
         self.sequence
     }
 
-    /// The phase that follows from where calls go, without a plan.
+    /// How a tenant is listed, if it is.
+    pub fn listed(&self, id: &str) -> Option<Listed> {
+        self.tenants.get(id).copied()
+    }
+
+    /// Every tenant on a list and how it came there, in order of their ids.
+    pub fn all_listed(&self) -> impl Iterator<Item = (&str, Listed)> {
+        self.tenants
+            .iter()
+            .map(|(id, listed)| (id.as_str(), *listed))
+    }
+
+    /// The phase that follows from where calls go. Within a plan everything on new is
+    /// not the end: that comes when the last stage has been soaked as well.
     fn running_phase(&self) -> Phase {
         let listed = || self.tenants().any(|(_, list)| list == List::Enabled);
         if !self.enabled {
             Phase::Idle
-        } else if self.percentage == Percentage::FULL {
+        } else if self.percentage == Percentage::FULL && self.stage.is_none() {
             Phase::Complete
         } else if self.percentage > Percentage::ZERO || listed() {
             Phase::Soaking
@@ -276,14 +353,18 @@ pub enum Listed {
     /// Always legacy, by a rollback: neither the file nor `tenant enable` takes it
     /// off, only `tenant clear`.
     RolledBack,
+    /// On new because a stage picked it by hand; a step back behind that stage takes it off.
+    Picked,
+    /// On legacy because it calls too much for the stage; a later one takes it off.
+    Later,
 }
 
 impl Listed {
     /// The list it is on.
     pub const fn list(self) -> List {
         match self {
-            Self::Enabled => List::Enabled,
-            Self::Disabled | Self::RolledBack => List::Disabled,
+            Self::Enabled | Self::Picked => List::Enabled,
+            Self::Disabled | Self::RolledBack | Self::Later => List::Disabled,
         }
     }
 
@@ -293,22 +374,30 @@ impl Listed {
             Self::Enabled => "enabled",
             Self::Disabled => "disabled",
             Self::RolledBack => "rolled-back",
+            Self::Picked => "picked",
+            Self::Later => "later",
         }
     }
 
     /// The standing of that name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Enabled, Self::Disabled, Self::RolledBack]
-            .into_iter()
-            .find(|listed| listed.name() == name)
+        [
+            Self::Enabled,
+            Self::Disabled,
+            Self::RolledBack,
+            Self::Picked,
+            Self::Later,
+        ]
+        .into_iter()
+        .find(|listed| listed.name() == name)
     }
 
     /// How near to new: disabled, on no list, enabled.
     const fn nearness(listed: Option<Self>) -> u8 {
         match listed {
-            Some(Self::Disabled | Self::RolledBack) => 0,
+            Some(Self::Disabled | Self::RolledBack | Self::Later) => 0,
             None => 1,
-            Some(Self::Enabled) => 2,
+            Some(Self::Enabled | Self::Picked) => 2,
         }
     }
 }
@@ -381,6 +470,8 @@ pub struct Order {
     pub actor: String,
     /// Why, in the words of whoever gave it.
     pub reason: String,
+    /// What is knowingly passed over: windows, evidence.
+    pub waives: Waives,
     /// What.
     pub command: Command,
 }
@@ -415,6 +506,45 @@ pub enum Command {
         /// What becomes of the calls that are on new.
         live: Live,
     },
+    /// The next stage of the plan, or its end. The engine knows the plan and makes an
+    /// [`Command::Enter`] or [`Command::Complete`] of it.
+    Advance,
+    /// A stage begins. Only the engine orders it.
+    Enter(Entering),
+    /// The last stage is over. Only the engine orders it.
+    Complete,
+    /// A row went back to the stage before, and holds there. Only the engine orders it.
+    StepBack {
+        /// The rule that tripped.
+        rule: String,
+        /// The stage; None: before the first, at 0 %.
+        to: Option<Entering>,
+    },
+    /// A row found one tenant broken. Only the engine orders it.
+    DisableTenant {
+        /// The rule that tripped.
+        rule: String,
+        /// The tenant.
+        id: String,
+        /// What becomes of its calls that are on new.
+        live: Live,
+    },
+    /// Everything that begins goes to legacy, or hears the last resort; latched.
+    EmergencyStop(Emergency),
+}
+
+/// A stage as it begins: what it puts where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entering {
+    /// Its name.
+    pub stage: String,
+    /// Its number in the plan; the first is 1.
+    pub number: u16,
+    /// The share of new.
+    pub percentage: Percentage,
+    /// Tenants that it picks ([`Listed::Picked`]), keeps for later ([`Listed::Later`])
+    /// or lets go (None). Those that people or rollbacks have listed are left alone.
+    pub tenants: BTreeMap<String, Option<Listed>>,
 }
 
 impl Command {
@@ -423,7 +553,19 @@ impl Command {
         match self {
             Self::Percentage(to) | Self::Rollback(Level::Partial(to), _) => Some(*to),
             Self::Resume { percentage } => *percentage,
-            Self::Hold | Self::Rollback(..) | Self::Tenant { .. } | Self::Reverse { .. } => None,
+            Self::Enter(stage) => Some(stage.percentage),
+            Self::StepBack { to, .. } => match to {
+                Some(stage) => Some(stage.percentage),
+                None => Some(Percentage::ZERO),
+            },
+            Self::Hold
+            | Self::Rollback(..)
+            | Self::Tenant { .. }
+            | Self::Reverse { .. }
+            | Self::Advance
+            | Self::Complete
+            | Self::DisableTenant { .. }
+            | Self::EmergencyStop(_) => None,
         }
     }
 }
@@ -458,6 +600,9 @@ pub struct Wishes {
     pub percentage: Percentage,
     /// `[split] enabled_tenants` and `disabled_tenants`.
     pub tenants: BTreeMap<String, List>,
+    /// What is hashed and how, in words ([`Scheme::told`](crate::split::Scheme::told)).
+    /// No wish: whoever loads the file makes sure that it is meant before it comes here.
+    pub scheme: Option<String>,
 }
 
 /// A moment and a sequence number: the head of every journal entry.

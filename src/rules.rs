@@ -3,23 +3,34 @@
 //! A row gives one of three verdicts. Too little evidence is its own answer: it
 //! neither advances nor reverses, and says how much is missing.
 
+#[cfg(test)]
+mod alone;
 pub mod blind;
 pub mod compare;
 #[cfg(test)]
+mod compared;
+#[cfg(test)]
 mod day;
+mod each;
 #[cfg(test)]
 mod ended;
 pub mod evidence;
 #[cfg(test)]
 mod judging;
+#[cfg(test)]
+mod lasting;
+mod long;
 mod one_tenant;
 pub mod reading;
+mod relative;
+mod row;
 #[cfg(test)]
 mod tables;
 pub mod words;
 
 use std::time::Duration;
 
+use crate::measure::window::LONGEST;
 use crate::split::Live;
 
 /// One row of the reversal table or of the alert table.
@@ -32,9 +43,14 @@ pub struct Rule {
     /// Which side of the threshold is bad.
     pub side: Side,
     /// In the measure's own unit (see [`Unit`]): a share as 0..=1, a time in
-    /// milliseconds, a call's duration in seconds, else a plain number.
+    /// milliseconds, a call's duration in seconds, else a plain number. Of a relative
+    /// row the factor, or what is added.
     pub threshold: f64,
-    /// The trailing span it looks over.
+    /// What the threshold is relative to, if it is.
+    pub against: Option<Against>,
+    /// Whose evidence is judged: everybody's together, or each tenant's alone.
+    pub scope: Scope,
+    /// The trailing span it looks over; [`STAGE`]: since the stage began.
     pub over: Duration,
     /// What follows when it trips.
     pub action: Action,
@@ -54,6 +70,56 @@ pub struct Rule {
     pub to: Vec<String>,
 }
 
+/// The span of a row with `over = "stage"`: whatever has passed of the stage.
+pub const STAGE: Duration = Duration::MAX;
+
+/// What a relative threshold is relative to, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Against {
+    /// Whose value.
+    pub base: Base,
+    /// `"2x legacy"` or `"legacy + 500ms"`.
+    pub how: How,
+}
+
+/// Whose value a relative threshold is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Base {
+    /// Legacy's over the same span.
+    Legacy,
+    /// Legacy's own from before the first stage.
+    Baseline,
+}
+
+impl Base {
+    /// The word for it in configuration and findings.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Legacy => "legacy",
+            Self::Baseline => "baseline",
+        }
+    }
+}
+
+/// How a threshold is made of another value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// So many times the value.
+    Times,
+    /// So much more than the value.
+    Plus,
+}
+
+/// Whose evidence a row judges.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// That of all tenants together.
+    #[default]
+    All,
+    /// Each tenant's alone; what follows is for that tenant.
+    Tenant,
+}
+
 impl Rule {
     /// A name made from the row: `error_rate-above-10%-5m`.
     pub fn default_name(measure: Measure, side: Side, threshold: f64, over: Duration) -> String {
@@ -68,7 +134,8 @@ impl Rule {
         )
     }
 
-    /// `failed_min` where a row does not say: 8 for a reversal on a rate, else none.
+    /// `failed_min` where a row does not say: 8 for a row on a rate that takes calls back to
+    /// legacy, else none.
     pub const fn default_failed_min(measure: Measure, action: Action) -> u32 {
         match (measure, action) {
             (
@@ -76,30 +143,50 @@ impl Rule {
                 | Measure::FailedCallRate
                 | Measure::AbandonmentRate
                 | Measure::SpeechRecognitionRate,
-                Action::Reverse,
+                Action::Reverse | Action::StepBack | Action::DisableTenant,
             ) => 8,
             _ => 0,
         }
     }
 
-    /// `early` where a row does not say: on for a reversal on a rate or a mean.
+    /// `early` where a row does not say: on for a row on a rate or a mean that takes calls
+    /// back to legacy. (A relative row has none whatever it says.)
     pub fn default_early(measure: Measure, side: Side, action: Action) -> Option<Early> {
-        (action == Action::Reverse && measure.can_be_early(side)).then(Early::default)
+        (action.is_toward_legacy() && measure.can_be_early(side)).then(Early::default)
     }
 
-    /// Is a value on the bad side? Exactly at the threshold is not.
+    /// Is a value on the bad side? Exactly at the threshold is not; but a gate asks for
+    /// *less* (or more) than its threshold, so there it is. Of a relative row only
+    /// [`Finding::threshold`] says what is asked for: see [`Rule::is_beyond_at`].
     pub fn is_beyond(&self, value: f64) -> bool {
+        self.is_beyond_at(self.threshold, value)
+    }
+
+    /// Is a value on the bad side of this threshold?
+    pub fn is_beyond_at(&self, threshold: f64, value: f64) -> bool {
         // A share written "7%" may be off by the last bit; that is no excess.
-        let slack = self.threshold.abs() * 1e-9;
-        match self.side {
-            Side::Above => value > self.threshold + slack,
-            Side::Below => value < self.threshold - slack,
+        let slack = threshold.abs() * 1e-9;
+        let excess = match self.side {
+            Side::Above => value - threshold,
+            Side::Below => threshold - value,
+        };
+        match self.action == Action::Gate && self.against.is_none() {
+            true => excess >= -slack,
+            false => excess > slack,
         }
     }
 
-    /// Can the row be tested early? Shares and the mean response time, on their bad side.
+    /// Can the row be tested early? Shares and the mean response time, on their bad side,
+    /// against a threshold that stands still; a gate waits for its full time anyway.
     pub fn can_be_early(&self) -> bool {
         self.measure.can_be_early(self.side)
+            && self.against.is_none()
+            && self.action != Action::Gate
+    }
+
+    /// Does it look over more than a window holds, so that hours are added up for it?
+    pub fn is_long(&self) -> bool {
+        self.over > LONGEST
     }
 
     /// Does the row need so many distinct failed calls? Only where failures are counted.
@@ -120,12 +207,15 @@ impl Rule {
 pub struct Early {
     /// Mean number of calls to a false alarm while the rate is at the threshold.
     pub false_alarm: f64,
+    /// The row trips by this test only; its window is shown and never trips.
+    pub alone: bool,
 }
 
 impl Default for Early {
     fn default() -> Self {
         Self {
             false_alarm: 100_000.0,
+            alone: false,
         }
     }
 }
@@ -154,10 +244,40 @@ impl Side {
 pub enum Action {
     /// Tell people.
     Alert,
+    /// Of a stage's gate: the plan does not go on while the condition is met.
+    Gate,
     /// Stop advancing.
     Hold,
+    /// Back to the previous stage, and held there.
+    StepBack,
+    /// That tenant to legacy, until a person clears it. Rows with a tenant's scope.
+    DisableTenant,
     /// Everything to legacy, latched.
     Reverse,
+}
+
+impl Action {
+    /// Does it take calls back to legacy?
+    pub const fn is_toward_legacy(self) -> bool {
+        matches!(self, Self::Reverse | Self::StepBack | Self::DisableTenant)
+    }
+
+    /// Does it only say something, so that nothing is gained by keeping it back?
+    pub const fn only_says(self) -> bool {
+        matches!(self, Self::Alert | Self::Gate)
+    }
+
+    /// The word for it in configuration, status and journal.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Alert => "alert",
+            Self::Gate => "gate",
+            Self::Hold => "hold",
+            Self::StepBack => "step-back",
+            Self::DisableTenant => "disable-tenant",
+            Self::Reverse => "reverse",
+        }
+    }
 }
 
 /// How urgent an alert is.
@@ -215,6 +335,11 @@ pub enum Measure {
     BreakerOpens,
     /// Share of health checks that were not answered as they should be.
     HealthErrorRate,
+    /// Business transactions reported from outside, per call begun.
+    Transactions,
+    /// How long the backend stayed up before it went down: the shortest such stay that
+    /// ended in the span; the whole span where none ended.
+    Uptime,
 }
 
 /// The unit a measure's value and threshold are in.
@@ -232,7 +357,7 @@ pub enum Unit {
 
 impl Measure {
     /// Every measure.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::ErrorRate,
         Self::ResponseTimeMean,
         Self::ResponseTimeP50,
@@ -252,6 +377,8 @@ impl Measure {
         Self::BackendDown,
         Self::BreakerOpens,
         Self::HealthErrorRate,
+        Self::Transactions,
+        Self::Uptime,
     ];
 
     /// The word for it in configuration, status and metrics.
@@ -276,6 +403,8 @@ impl Measure {
             Self::BackendDown => "backend_down",
             Self::BreakerOpens => "breaker_opens",
             Self::HealthErrorRate => "health_error_rate",
+            Self::Transactions => "transactions",
+            Self::Uptime => "uptime",
         }
     }
 
@@ -294,7 +423,7 @@ impl Measure {
             | Self::HealthErrorRate
             | Self::MemoryUsed
             | Self::CpuUsed => Unit::Share,
-            Self::CallDurationMean => Unit::Seconds,
+            Self::CallDurationMean | Self::Uptime => Unit::Seconds,
             Self::ResponseTimeMean
             | Self::ResponseTimeP50
             | Self::ResponseTimeP95
@@ -305,6 +434,7 @@ impl Measure {
             | Self::Complaints
             | Self::Incidents
             | Self::BreakerOpens
+            | Self::Transactions
             | Self::BackendDown => Unit::Number,
         }
     }
@@ -327,7 +457,7 @@ impl Measure {
     /// The side on which a value is bad.
     pub const fn bad_side(self) -> Side {
         match self {
-            Self::SpeechRecognitionRate => Side::Below,
+            Self::SpeechRecognitionRate | Self::Transactions | Self::Uptime => Side::Below,
             _ => Side::Above,
         }
     }
@@ -341,7 +471,8 @@ impl Measure {
     }
 
     /// `calls_min` where a row does not say: 20 for rates and means, 200 for p95,
-    /// 1000 for p99, three checks of health, none for counts and gauges.
+    /// 1000 for p99, three checks of health, none for counts and gauges. Transactions are
+    /// a rate: of the calls begun.
     pub const fn calls_min(self) -> u32 {
         match self {
             Self::ErrorRate
@@ -350,6 +481,7 @@ impl Measure {
             | Self::CallDurationMean
             | Self::SpeechRecognitionRate
             | Self::ResponseTimeMean
+            | Self::Transactions
             | Self::ResponseTimeP50 => 20,
             Self::ResponseTimeP95 => 200,
             Self::ResponseTimeP99 => 1000,
@@ -388,7 +520,8 @@ pub struct Finding {
     pub rule: String,
     /// Value for new in the measure's unit; None without any sample.
     pub value: Option<f64>,
-    /// The threshold it is held against.
+    /// The threshold it is held against. Of a relative row what that comes to now; where
+    /// there is nothing to make it of, the factor (or what is added) itself.
     pub threshold: f64,
     /// Legacy's value over the same span.
     pub legacy: Option<f64>,
@@ -404,6 +537,8 @@ pub struct Finding {
     pub blind: bool,
     /// It would trip, but legacy is as bad; or one tenant is all of the evidence.
     pub withheld: Option<&'static str>,
+    /// Rows with a tenant's scope: the tenants that trip, as orders name them, worst first.
+    pub tenants: Vec<String>,
     /// In words, for people: `"7 of 31 calls failed (22.6 %), the table allows 10 %"`.
     pub because: String,
 }

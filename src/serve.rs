@@ -9,12 +9,19 @@ mod answers;
 mod certificates;
 mod conductor;
 mod crew;
+mod decisions;
+pub(crate) mod explain;
+mod hooks;
 mod lines;
 mod logging;
+mod logs;
+mod memory;
 mod outbox;
+mod preview;
 mod reader;
 mod reload;
 mod say;
+mod scheme;
 mod signals;
 mod sockets;
 mod supervisor;
@@ -26,6 +33,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock;
@@ -34,6 +42,7 @@ use crate::desk::Desk;
 use crate::document::FlawSet;
 use crate::engine::{self, Engine, Status};
 use crate::gate::Gates;
+use crate::hooks::Hooks;
 use crate::journal;
 use crate::metrics::Metrics;
 use crate::model::PerBackend;
@@ -46,19 +55,28 @@ use crate::tally::Tally;
 use crate::trust::Trust;
 use conductor::{Conductor, Mailbox};
 use crew::Crew;
+use hooks::Outside;
+use logs::Logs;
+use memory::Memory;
 use outbox::Outbox;
 use proxy::pulse::Pulse;
 use proxy::worker::Drain;
 use reader::Reader;
+pub use scheme::{Redraw, Redrawn};
 use sockets::{Given, Opening, Sockets};
 use supervisor::Supervisor;
 
 /// Runs until a signal ends it.
-pub fn run(config: Config) -> anyhow::Result<()> {
+///
+/// # Errors
+///
+/// See [`start`] and [`Running::wait`]; [`Redrawn`] where the file draws tenants by
+/// something else than the state does, and nobody said that this is meant.
+pub fn run(config: Config, redraw: Redraw) -> anyhow::Result<()> {
     // Before there is a second thread.
     let given = Given::from_env()?;
     let _last_lines = logging::start(&config.log)?;
-    launch(config, Signals::Obeyed, given)?.wait()
+    launch(config, Signals::Obeyed, given, redraw)?.wait()
 }
 
 /// Does the process obey HUP, USR1, TERM and INT? The demo, which lives in
@@ -130,21 +148,27 @@ impl Running {
 /// The state directory is held by another process or cannot be used, a listener
 /// cannot be opened, a thread cannot be started.
 pub fn start(config: Config, signals: Signals) -> anyhow::Result<Running> {
-    launch(config, signals, Given::default())
+    launch(config, signals, Given::default(), Redraw::Refused)
 }
 
 /// The same, on sockets that were handed over, as far as any were.
-fn launch(mut config: Config, signals: Signals, given: Given) -> anyhow::Result<Running> {
+fn launch(
+    mut config: Config,
+    signals: Signals,
+    given: Given,
+    redraw: Redraw,
+) -> anyhow::Result<Running> {
     // Somebody who started us may have installed it already.
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     // The lock comes before any listener: two processes on one state directory
     // must not answer the same provider.
-    let opened = journal::open(&config.state.dir, clock::wall()).with_context(|| {
-        format!(
-            "could not use the state directory {}",
-            config.state.dir.display()
-        )
-    })?;
+    let opened =
+        journal::open(&config.state.dir, config.state.keep, clock::wall()).with_context(|| {
+            format!(
+                "could not use the state directory {}",
+                config.state.dir.display()
+            )
+        })?;
     let seed = journal::seed(&config.state.dir)
         .context("could not keep the seed of the call table")?
         .value;
@@ -154,6 +178,7 @@ fn launch(mut config: Config, signals: Signals, given: Given) -> anyhow::Result<
         tracing::warn!("{note}");
     }
     let rollout = Rollout::fold(&opened.entries);
+    scheme::check(&config, &rollout, redraw)?;
     let table = Arc::new(Table::new(
         config.proxy.limits.calls,
         seed,
@@ -239,18 +264,24 @@ fn launch(mut config: Config, signals: Signals, given: Given) -> anyhow::Result<
     metrics.pins_loaded(pins_loaded as u64);
     certificates::start(&shared.routing, &metrics)
         .context("could not start the thread that watches certificates")?;
+    let (outside, hooked) = Hooks::start(hooks::settings(&config), config.state.dir.clone())
+        .context("could not start the thread of the hooks")?;
+    let outside = Outside::new(outside, config.emergency);
+    let logs = Logs::start(&config.log, seed)?;
     let (desk, asks) = Desk::new(256);
     let (reader, readings) =
         Reader::start(config.path.clone()).context("could not start the reader's thread")?;
-    let conductor = Conductor::new(conductor::Parts {
+    let parts = conductor::Parts {
         engine,
         shared,
         metrics,
         outbox: Outbox::new(journal),
+        outside,
         pins,
         status: Arc::clone(&status),
         config,
         seed,
+        memory: Arc::new(Mutex::new(Memory::new(paths.clone()))),
         paths,
         signals,
         desk,
@@ -262,11 +293,13 @@ fn launch(mut config: Config, signals: Signals, given: Given) -> anyhow::Result<
         },
         drain,
         stop: stop.clone(),
-    });
+    };
+    let conductor = Conductor::new(parts, logs);
     let mailbox = Mailbox {
         asks,
         journal: mailbox,
         readings,
+        hooked,
         stopping,
     };
     let (ready, is_ready) = oneshot::channel();
@@ -303,7 +336,8 @@ fn launch(mut config: Config, signals: Signals, given: Given) -> anyhow::Result<
     })
 }
 
-fn engine_settings(config: &Config) -> engine::Settings {
+/// What the engine obeys, of a checked configuration.
+pub(crate) fn engine_settings(config: &Config) -> engine::Settings {
     engine::Settings {
         scheme: config.scheme.clone(),
         rules: config.rules.clone(),
@@ -313,6 +347,9 @@ fn engine_settings(config: &Config) -> engine::Settings {
         wishes: config.wishes.clone(),
         file_on_empty: config.state.on_empty == OnEmpty::File,
         entries: (config.proxy.routes.iter()).any(|route| route.rescue.entry.is_some()),
+        plan: config.plan.clone(),
+        hooks: hooks::settings(config).moments(),
+        emergency: config.emergency,
         directory: config.proxy.directory.clone(),
         config_hash: config.hash.chars().take(12).collect(),
     }

@@ -32,6 +32,9 @@ pub struct Split {
     /// Calls that are on new while a new one of theirs would go to legacy are sent to
     /// legacy's entry at their next webhook; false leaves them where they are.
     pub moves_live: bool,
+    /// An emergency stop that lets nothing through: whoever calls anew hears the last
+    /// resort. Only while latched.
+    pub stopped: bool,
     /// Off means legacy, before anything else is asked.
     pub enabled: bool,
     /// The share of buckets that go to new.
@@ -84,6 +87,31 @@ pub struct Scheme {
     pub by: By,
     /// The hash function.
     pub hash: Hash,
+}
+
+impl Scheme {
+    /// In words that two files share only if they draw alike: `tenant java31`, `call xxh3
+    /// 3f2a9c11`. Of a salt its short hash, so that state tells it to nobody.
+    pub fn told(&self) -> String {
+        match &self.hash {
+            Hash::Java31 => format!("{} java31", self.by.name()),
+            Hash::Xxh3 { salt } => {
+                let short = xxhash_rust::xxh3::xxh3_64(salt.as_bytes()) >> 32;
+                format!("{} xxh3 {short:08x}", self.by.name())
+            }
+        }
+    }
+}
+
+impl By {
+    /// The word for it in configuration and state.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tenant => "tenant",
+            Self::Call => "call",
+            Self::Caller => "caller",
+        }
+    }
 }
 
 /// Whose id is hashed.
@@ -176,4 +204,7 @@ pub enum Because {
     Rescued,
     /// It began on new and was sent to legacy's entry.
     Moved,
+    /// An emergency stop lets nobody through: nobody was asked, and the caller heard the
+    /// last resort.
+    Stopped,
 }

@@ -16,6 +16,8 @@
 mod ends;
 mod evict;
 mod keep;
+mod live;
+pub mod names;
 mod other;
 pub mod pins;
 mod place;
@@ -35,6 +37,7 @@ use crate::calls::{Call, Moment};
 use crate::document::Does;
 use crate::measure::Voice;
 use crate::model::{Backend, CallKey, PerBackend, Tick};
+use names::Registry;
 use pins::PinRecord;
 use repeats::Repeats;
 use seat::Passed;
@@ -57,6 +60,7 @@ pub struct Table {
     active: PerBackend<AtomicU64>,
     evictions: AtomicU64,
     repeats: Repeats,
+    names: Registry,
     /// Held by the one who evicts.
     evicting: Mutex<()>,
     changed: Mutex<Vec<PinRecord>>,
@@ -97,10 +101,16 @@ impl Table {
             active: PerBackend::default(),
             evictions: AtomicU64::new(0),
             repeats: Repeats::new(seed),
+            names: Registry::default(),
             evicting: Mutex::new(()),
             changed: Mutex::default(),
             lost: AtomicBool::new(false),
         }
+    }
+
+    /// What tenants are called that have called since the process began.
+    pub const fn names(&self) -> &Registry {
+        &self.names
     }
 
     /// Was this event told before? A provider that delivers one twice (Telnyx says that it

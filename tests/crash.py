@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""`kill -9` at any moment of a flip, and flips on a full disk.
+"""`kill -9` at any moment of a flip, flips on a full disk, and a disk that fails at any
+call that the journal makes.
 
     tests/crash.py          50 kills
     tests/crash.py --long   1,000 kills
@@ -9,6 +10,8 @@ one after it, nothing else; and a flip that could not be recorded must still be 
 flip after the crash.
 """
 
+import contextlib
+import http.client
 import json
 import os
 import pathlib
@@ -19,7 +22,8 @@ import tempfile
 import threading
 import time
 
-from lab import Lab, check
+from disk_faults import every_call
+from lab import Lab, binary, check
 from score import score
 
 
@@ -100,6 +104,81 @@ def pins():
     print(f"  {len(homes)} calls kept their backend over a crash")
 
 
+WAYS = [10, 30, 60, 100]
+PLAN = """
+[plan]
+advance = "auto"
+""" + "".join(f'''
+[[plan.stage]]
+name = "to {percentage}"
+percentage = {percentage}
+soak = "400ms"
+calls_min = 0
+''' for percentage in WAYS)
+
+
+def advancing(rounds):
+    """Kills while a plan advances: it goes on where it was, or one stage further, never back."""
+    lab = Lab(percentage=0, extra=PLAN)
+    read = subprocess.run([binary(), "check", "--config", str(lab.config)], capture_output=True)
+    check(read.returncode == 0, f"the plan is refused: {read.stderr.decode()}")
+    seed = int(os.environ.get("SEED", time.time_ns() % 2**32))
+    print(f"  seed {seed}")
+    chance = random.Random(seed)
+    over, ends = threading.Event(), 0
+    lab.start()
+
+    def load():
+        while not over.wait(0.01):
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                lab.call()
+
+    callers = threading.Thread(target=load)
+    callers.start()
+    try:
+        for number in range(rounds):
+            # The plan looks as it starts and a second later: both are to be met.
+            time.sleep(chance.choice((0.2, 1.2)) * chance.random())
+            before = lab.status()
+            lab.kill()
+            lab.start()
+            after = lab.status()
+            check(after["percentage"] in [0, *WAYS] and not after["latched"], f"round {number}: {json.dumps(after)[:400]}")
+            was, now = before["plan"]["number"], after["plan"]["number"]
+            check(was <= now, f"round {number}: stage {was} became stage {now} over the crash")
+            same = was == now and before["plan"]["since"] != after["plan"]["since"]
+            check(not same, f"round {number}: stage {was} began anew over the crash")
+            if after["phase"] == "complete":
+                ends += 1
+                # The plan begins anew, with its first stage.
+                for order, more in (("rollback", {"level": "total"}), ("resume", {})):
+                    status, body = lab.order(f"/api/v1/{order}", **more)
+                    check(status == 200, f"{order}: {body}")
+    finally:
+        over.set()
+        callers.join()
+    lab.kill()
+    check(stages(lab) > 0, "no stage ever began")
+    print(f"  {rounds} kills while a plan advanced, {ends} times to its end: no stage lost, skipped or begun twice")
+
+
+def stages(lab):
+    """Which stages the journal tells of: every one, each once, in their order, as often as the plan began."""
+    lines = (lab.state / "journal.jsonl").read_text().splitlines(keepends=True)
+    told = [json.loads(line) for line in lines if line.endswith("\n")]
+    run, begun = [], 0
+    for line in told:
+        if line["action"] == "advance":
+            run.append(line["after"]["percentage"])
+            begun += 1
+            check(run == WAYS[: len(run)], f"the stages began as {run}")
+        elif line["action"] == "complete":
+            check(run == WAYS, f"the plan was complete after {run}")
+        elif line["action"] == "resume":
+            run = []
+    return begun
+
+
 def full_disk():
     """A reversal on a full disk, then `kill -9`: reversed."""
     mount = tempfile.mkdtemp(prefix="switchback-full-")
@@ -156,6 +235,8 @@ def main():
     acknowledged(50 if long else 10)
     pins()
     full_disk()
+    advancing(200 if long else 25)
+    every_call(long)
 
 
 main()

@@ -82,6 +82,11 @@ class Backend:
             daemon_threads = True
             request_queue_size = 256
 
+            def handle_error(self, request, address):
+                # A proxy that was killed hangs up in the middle of things.
+                if not isinstance(sys.exc_info()[1], ConnectionError):
+                    super().handle_error(request, address)
+
         self.server = Server(("127.0.0.1", 0), Handler)
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()

@@ -100,7 +100,9 @@ fn no_module_uses_a_ring_below_its_own_and_adapters_do_not_know_each_other() {
                 let Some(&ring) = rings.get(used) else {
                     continue;
                 };
-                let below = ring > own;
+                // A test may ask how long it has run; what it tests may not.
+                let times_itself = used == "clock" && is_for_tests(&path);
+                let below = ring > own && !times_itself;
                 let neighbour = ring == 5 && own == 5 && used != module;
                 if below || neighbour {
                     broken.push(format!(

@@ -50,13 +50,29 @@ cargo fmt --check
 cargo clippy --all-targets --locked -- -D warnings
 
 step "tests that need nothing but Rust"
-cargo test --locked
+# The engine's simulation runs for a minute here, with as many seeds as fit.
+SIM_SECONDS=60 SIM_SEEDS=$([ -n "$long" ] && echo 10000) cargo test --locked
 
 step "release build"
 cargo build --release --locked --bins --examples
 
+# Not `cargo run`: without the examples' own features it would build everything once more.
+switchback="${CARGO_TARGET_DIR:-target}/release/switchback"
+
 step "the demo tells its story"
-cargo run --release --locked -q -- demo --fault errors --listen 127.0.0.1:0
+"$switchback" demo --fault errors --listen 127.0.0.1:0
+
+step "every preset's plan, and its table"
+for preset in ivr-texml voice-agent-v2 ws4 fincafacil; do
+  for fault in "" --fault; do
+    # The whole of it only where it did not go as it should.
+    "$switchback" demo --preset "$preset" $fault >"$temporary/demo" 2>&1 || { cat "$temporary/demo"; exit 1; }
+    tail -n 2 "$temporary/demo"
+  done
+done
+
+step "healthy days"
+SWITCHBACK="$switchback" loadtests/calm.sh $long
 
 step "whole calls of every provider"
 python3 tests/journeys.py --brief

@@ -11,13 +11,15 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::problem::{Answer, Problem};
-use super::request::{self, Plain, Reload, Report, Resume, Rollback, SetPercentage, SetTenant};
-use super::{Admin, BODY_MAX, Subject, shapes};
+use super::request::{
+    self, Advance, Plain, Reload, Report, Resume, Rollback, SetPercentage, SetTenant,
+};
+use super::{Admin, BODY_MAX, Subject, data, shapes};
 use crate::desk;
 use crate::engine::RefusalKind;
-use crate::rollout::{Command, Order};
+use crate::rollout::{Command, Order, Waives};
 
-type Shared = State<Arc<Admin>>;
+pub(super) type Shared = State<Arc<Admin>>;
 
 /// Journal entries shown where nobody says how many.
 const JOURNAL_DEFAULT: usize = 100;
@@ -38,13 +40,18 @@ const FRONT: &str = concat!(
     "  GET  /api/v1/status                where the rollout stands\n",
     "  GET  /api/v1/explain?tenant=|call= where a call goes, and why\n",
     "  GET  /api/v1/journal?limit=        what was decided, latest last\n",
+    "  GET  /api/v1/backups               of data, by the configured command\n",
+    "  GET  /api/v1/restore               how the last restore goes or went\n",
     "  GET  /metrics                      for Prometheus\n",
     "  GET  /livez /readyz                for probes\n\n",
-    "  POST /api/v1/percentage            {percentage, reason}\n",
+    "  POST /api/v1/percentage            {percentage, reason, hotfix?}\n",
+    "  POST /api/v1/advance               {reason, hotfix?, insist?}\n",
     "  POST /api/v1/hold                  {reason}\n",
-    "  POST /api/v1/resume                {percentage?, reason}\n",
+    "  POST /api/v1/resume                {percentage?, reason, hotfix?}\n",
     "  POST /api/v1/rollback              {level, tenant?, percentage?, live?, reason}\n",
-    "  POST /api/v1/tenants/{id}          {list: \"enabled\"|\"disabled\"|null, reason}\n",
+    "  POST /api/v1/rollback              {level: \"data\", backup, confirm: \"CONFIRM\", reason}\n",
+    "  POST /api/v1/emergency-stop        {reason}\n",
+    "  POST /api/v1/tenants/{id}          {list: \"enabled\"|\"disabled\"|null, reason, hotfix?}\n",
     "  POST /api/v1/reload                {dry_run?, force?, reason}\n",
     "  POST /api/v1/events                {kind, message, id?, backend?, call?, tenant?, value?}\n\n",
     "On a terminal: switchback status --watch\n",
@@ -121,7 +128,17 @@ pub(super) async fn percentage(
     headers: HeaderMap,
     Body(body): Body<SetPercentage>,
 ) -> Answer<Json<shapes::Done>> {
-    order(&admin, &headers, &body.reason, body.command()?).await
+    let waives = request::hotfix(body.hotfix);
+    order(&admin, &headers, &body.reason, waives, body.command()?).await
+}
+
+pub(super) async fn advance(
+    State(admin): Shared,
+    headers: HeaderMap,
+    Body(body): Body<Advance>,
+) -> Answer<Json<shapes::Done>> {
+    let waives = body.waives();
+    order(&admin, &headers, &body.reason, waives, Command::Advance).await
 }
 
 pub(super) async fn hold(
@@ -129,7 +146,8 @@ pub(super) async fn hold(
     headers: HeaderMap,
     Body(body): Body<Plain>,
 ) -> Answer<Json<shapes::Done>> {
-    order(&admin, &headers, &body.reason, Command::Hold).await
+    let waives = Waives::default();
+    order(&admin, &headers, &body.reason, waives, Command::Hold).await
 }
 
 pub(super) async fn resume(
@@ -137,16 +155,22 @@ pub(super) async fn resume(
     headers: HeaderMap,
     Body(body): Body<Resume>,
 ) -> Answer<Json<shapes::Done>> {
-    order(&admin, &headers, &body.reason, body.command()?).await
+    let waives = request::hotfix(body.hotfix);
+    order(&admin, &headers, &body.reason, waives, body.command()?).await
 }
 
 pub(super) async fn rollback(
     State(admin): Shared,
     headers: HeaderMap,
     Body(body): Body<Rollback>,
-) -> Answer<Json<shapes::Done>> {
+) -> Answer<Response> {
+    if body.is_of_data() {
+        return data::restore(&admin, &headers, body).await;
+    }
     let reason = body.reason.clone();
-    order(&admin, &headers, &reason, body.command()?).await
+    let waives = Waives::default();
+    let done = order(&admin, &headers, &reason, waives, body.command()?).await?;
+    Ok(done.into_response())
 }
 
 pub(super) async fn tenant(
@@ -156,18 +180,22 @@ pub(super) async fn tenant(
     Body(body): Body<SetTenant>,
 ) -> Answer<Json<shapes::Done>> {
     let Path(id) = id.map_err(|wrong| Problem::invalid(wrong.body_text()))?;
-    order(&admin, &headers, &body.reason, body.command(id)?).await
+    let waives = request::hotfix(body.hotfix);
+    let command = body.command(id)?;
+    order(&admin, &headers, &body.reason, waives, command).await
 }
 
-async fn order(
+pub(super) async fn order(
     admin: &Admin,
     headers: &HeaderMap,
     reason: &str,
+    waives: Waives,
     command: Command,
 ) -> Answer<Json<shapes::Done>> {
     let order = Order {
         actor: request::actor(headers),
         reason: request::text("reason", reason)?,
+        waives,
         command,
     };
     Ok(Json(admin.desk.order(order).await?.into()))

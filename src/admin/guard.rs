@@ -17,6 +17,9 @@ use axum::response::{IntoResponse, Response};
 use super::Admin;
 use super::problem::{Answer, Problem};
 
+/// A reading that is guarded like a change.
+pub(super) const BACKUPS: &str = "/api/v1/backups";
+
 /// Refuses what may not pass, and gives every answer the headers that keep a
 /// browser from making use of it.
 pub(super) async fn guard(
@@ -39,13 +42,15 @@ fn permit(admin: &Admin, request: &Request<Body>) -> Answer<()> {
         return Ok(());
     }
     let change = !matches!(*request.method(), Method::GET | Method::HEAD);
+    // To list backups runs a program of the operator's.
+    let acts = change || request.uri().path() == BACKUPS;
     if admin.loopback {
         known_host(admin, request)?;
     }
-    if change {
+    if acts {
         no_foreign_page(request)?;
     }
-    known_operator(admin, request.headers(), change)?;
+    known_operator(admin, request.headers(), acts)?;
     if change {
         json(request.headers())?;
     }
@@ -102,11 +107,12 @@ fn no_foreign_page(request: &Request<Body>) -> Answer<()> {
     }
     Err(Problem::new(
         StatusCode::FORBIDDEN,
-        "changes from a page of another origin are refused; use the command line or a program",
+        "what changes or runs something is refused to a page of another origin; use the command \
+         line or a program",
     ))
 }
 
-fn known_operator(admin: &Admin, headers: &HeaderMap, change: bool) -> Answer<()> {
+fn known_operator(admin: &Admin, headers: &HeaderMap, acts: bool) -> Answer<()> {
     let Some(token) = &admin.token else {
         if admin.loopback {
             return Ok(());
@@ -123,7 +129,7 @@ fn known_operator(admin: &Admin, headers: &HeaderMap, change: bool) -> Answer<()
             StatusCode::UNAUTHORIZED,
             "the token is not this Switchback's; see SWITCHBACK_TOKEN or --token-file",
         )),
-        None if admin.loopback && !change => Ok(()),
+        None if admin.loopback && !acts => Ok(()),
         None => Err(Problem::new(
             StatusCode::UNAUTHORIZED,
             "send the admin token as `Authorization: Bearer …`; the command line takes it from \

@@ -4,6 +4,9 @@
 //! They can be read back as well: the command line shows what the API said, and a
 //! field that an older Switchback does not send yet takes its default.
 
+mod data;
+mod plan;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize, Serializer};
@@ -13,8 +16,12 @@ use crate::document::Flaw;
 use crate::engine;
 use crate::measure::{MENU_KEYS, RescueResult};
 use crate::model::{Percentage, Wall};
-use crate::rollout::List;
-use crate::rules::{Action, Priority, Unit};
+use crate::rollout::{List, shown};
+use crate::rules::{Priority, STAGE, Unit};
+
+pub use self::plan::{Forecast, Plan, Stage};
+
+pub use data::{Backup, Backups, Restore};
 
 /// `GET /api/v1/status`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -27,6 +34,11 @@ pub struct Status {
     /// The share of new asked for, 0 to 100.
     #[serde(serialize_with = "plainly")]
     pub percentage: f64,
+    /// Where it stands in its plan; null without one.
+    pub plan: Option<Plan>,
+    /// An emergency stop is in force that lets nobody through: who calls anew hears the
+    /// last resort.
+    pub stopped: bool,
     /// While latched: the percentage before, the most that a resume may name.
     pub former_percentage: Option<f64>,
     /// Is the split switched on?
@@ -90,6 +102,8 @@ pub struct Rescues {
     pub last_resort: u64,
     /// Nobody answered, and the failure was passed on.
     pub failed: u64,
+    /// Nobody was asked: an emergency stop let nobody through.
+    pub stopped: u64,
 }
 
 impl Rescues {
@@ -102,6 +116,7 @@ impl Rescues {
                 RescueResult::Late => &mut shown.late,
                 RescueResult::LastResort => &mut shown.last_resort,
                 RescueResult::Failed => &mut shown.failed,
+                RescueResult::Stopped => &mut shown.stopped,
             };
             *field = *count;
         }
@@ -198,10 +213,11 @@ pub struct Rule {
     pub measure: String,
     /// The unit of `value`, `threshold` and `legacy`: `share` (0 to 1), `ms`, `s`, `number`.
     pub unit: String,
-    /// What follows when it trips: `alert`, `hold`, `reverse`.
+    /// What follows when it trips: `alert`, `hold`, `step-back`, `disable-tenant`,
+    /// `reverse`; `gate`: the plan waits.
     pub action: String,
-    /// The span it looks over, in seconds.
-    pub over_s: u64,
+    /// The span it looks over, in seconds; null: since the stage began.
+    pub over_s: Option<u64>,
     /// New's value; null without any sample.
     pub value: Option<f64>,
     /// What the value is held against.
@@ -226,6 +242,8 @@ pub struct Rule {
     pub firing: bool,
     /// Alert rows: `low`, `medium`, `high`, `critical`.
     pub priority: Option<String>,
+    /// Rows that judge each tenant alone: those that trip, worst first.
+    pub tenants: Vec<String>,
     /// In words.
     pub because: String,
 }
@@ -302,8 +320,12 @@ pub struct Reloaded {
     pub needs_restart: Vec<String>,
     /// Tenants whose next call goes to another backend.
     pub tenants_moved: Option<u64>,
+    /// Up to twenty of them, masked where a name is a number.
+    pub tenants: Vec<String>,
     /// Live calls that would be placed elsewhere if they began now.
     pub live_calls_moved: Option<u64>,
+    /// What changes under calls that run.
+    pub touched: Vec<String>,
 }
 
 impl From<&engine::Status> for Status {
@@ -319,6 +341,8 @@ impl From<&engine::Status> for Status {
             phase: status.phase.name().to_owned(),
             phase_since: rfc3339(status.phase_since),
             percentage: status.percentage.as_f64(),
+            plan: status.plan.as_ref().map(Plan::from),
+            stopped: status.stopped,
             former_percentage: status.former.map(Percentage::as_f64),
             enabled: status.enabled,
             latched: status.latched,
@@ -396,8 +420,8 @@ impl From<&engine::RuleStatus> for Rule {
             name: finding.rule.clone(),
             measure: rule.measure.name().to_owned(),
             unit: unit(rule.measure.unit()).to_owned(),
-            action: action(rule.action).to_owned(),
-            over_s: rule.over.as_secs(),
+            action: rule.action.name().to_owned(),
+            over_s: (rule.over != STAGE).then_some(rule.over.as_secs()),
             value: finding.value,
             threshold: finding.threshold,
             legacy: finding.legacy,
@@ -410,6 +434,7 @@ impl From<&engine::RuleStatus> for Rule {
             withheld: finding.withheld.map(str::to_owned),
             firing: rule.firing,
             priority: rule.priority.map(|urgent| priority(urgent).to_owned()),
+            tenants: finding.tenants.iter().map(|id| shown(id)).collect(),
             because: finding.because.clone(),
         }
     }
@@ -455,7 +480,9 @@ impl Reloaded {
             refused: reloaded.refused,
             needs_restart: reloaded.needs_restart,
             tenants_moved: reloaded.tenants_moved,
+            tenants: reloaded.tenants,
             live_calls_moved: reloaded.live_calls_moved,
+            touched: reloaded.touched,
         }
     }
 }
@@ -472,14 +499,6 @@ const fn unit(unit: Unit) -> &'static str {
         Unit::Millis => "ms",
         Unit::Seconds => "s",
         Unit::Number => "number",
-    }
-}
-
-const fn action(action: Action) -> &'static str {
-    match action {
-        Action::Alert => "alert",
-        Action::Hold => "hold",
-        Action::Reverse => "reverse",
     }
 }
 

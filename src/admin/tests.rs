@@ -1,4 +1,5 @@
 mod access;
+mod data;
 mod status;
 
 use std::time::Duration;
@@ -36,6 +37,8 @@ fn admin(token: Option<&str>, loopback: bool) -> (Admin, mpsc::Receiver<Ask>) {
                 .map(|n| json!({ "sequence": n }))
                 .collect()
         }),
+        restore: Arc::new(|| None),
+        emergency: Arc::new(|| Emergency::LastResort),
         metrics: Arc::new(Metrics::new(&["/ivr"], &[])),
         ready: Arc::new(|| Ok(())),
         token: token.and_then(Secret::new),
@@ -66,6 +69,18 @@ async fn engine(mut waiting: mpsc::Receiver<Ask>) {
                     })
                 };
                 drop(reply.send(done));
+            }
+            Ask::Backups { reply } => drop(reply.send(Ok(Vec::new()))),
+            Ask::Restore { order, reply } => {
+                let done = Done {
+                    said: format!(
+                        "{} by {} because {}",
+                        order.backup, order.actor, order.reason
+                    ),
+                    durable: true,
+                    generation: 2,
+                };
+                drop(reply.send(Ok(done)));
             }
             Ask::Report { report, reply } => {
                 let known = report.kind == ReportKind::CriticalError;
@@ -171,7 +186,12 @@ async fn a_bad_body_is_refused_with_what_was_wrong_in_it() {
         ),
         ("percentage", r#"{"reason":"r","percentage":0.001}"#, "0.01"),
         ("resume", r#"{"reason":"r","percentage":1e9}"#, "0 to 100"),
-        ("rollback", r#"{"reason":"r","level":"data"}"#, "`level` is"),
+        ("rollback", r#"{"reason":"r","level":"full"}"#, "`level` is"),
+        (
+            "rollback",
+            r#"{"reason":"r","level":"data"}"#,
+            "needs `backup`",
+        ),
         (
             "rollback",
             r#"{"reason":"r","level":"tenant"}"#,
@@ -271,8 +291,7 @@ async fn what_is_not_there_is_said_so() {
     let router = open();
     for (line, expected) in [
         ("GET /nowhere", 404),
-        ("POST /api/v1/advance", 404),
-        ("POST /api/v1/emergency-stop", 404),
+        ("GET /api/v1/advance", 405),
         ("GET /api/v1/live", 404),
         ("GET /openapi.json", 404),
         ("GET /api/v1/hold", 405),
@@ -298,6 +317,12 @@ async fn each_change_becomes_its_command() {
             "percentage",
             json!({"percentage": 12.5}),
             Command::Percentage(percent(12.5)),
+        ),
+        ("advance", json!({}), Command::Advance),
+        (
+            "advance",
+            json!({"hotfix": true, "insist": true}),
+            Command::Advance,
         ),
         ("hold", json!({}), Command::Hold),
         ("resume", json!({}), Command::Resume { percentage: None }),

@@ -378,6 +378,7 @@ fn what_is_not_genuine_and_what_a_call_repeats_is_no_failure() {
 fn a_rescue_counts_where_the_backend_was_late() {
     let rescued = |why, counts| {
         let rescued = Rescued {
+            call: None,
             at: START,
             route: 0,
             from: Backend::New,

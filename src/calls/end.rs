@@ -138,7 +138,8 @@ impl Call {
             end,
             duration_s,
             generation: self.generation(),
-            counts: !self.flags.has(Flags::OUTBOUND),
+            // Whom a stop turned away no backend has served badly.
+            counts: !self.flags.has(Flags::OUTBOUND) && self.because != Because::Stopped,
             failed: self.flags.has(Flags::FAILED) || end == CallEnd::Failed,
         })
     }

@@ -1,5 +1,7 @@
 //! `switchback check`.
 
+mod forecast;
+
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -8,7 +10,13 @@ use super::{Failure, failure};
 /// What to check.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Secrets are read from where the file says, so run it with the environment of the service. Of a file \
+Examples:
+  switchback check --config switchback.toml
+  switchback check --config switchback.toml --calls-per-minute 4
+
+Of a plan with `calls_per_hour` it shows for each stage how soon each row that acts would notice a \
+fault, after how many calls on new, and how many callers that would cost; a stage in which no row would notice a \
+total outage is an error. Secrets are read from where the file says, so run it with the environment of the service. Of a file \
 that is well it says how each route tells genuine webhooks, what its callers hear when a backend \
 fails, when each backend is not asked, and which certificates are shown. The running service takes a changed file \
 with `switchback reload`; `reload --dry-run` says what would change.")]
@@ -29,6 +37,8 @@ pub struct Checked {
     /// For each route, how genuine webhooks are told, and what is done when new fails; then
     /// when each backend is not asked, and what TLS shows.
     pub routes: Vec<String>,
+    /// How soon a fault would be noticed in each stage of the plan.
+    pub stages: Vec<String>,
 }
 
 /// Reads the file and shows every problem in it.
@@ -52,7 +62,11 @@ fn load(args: &Args) -> Result<Checked, String> {
     routes.extend(loaded.config.rescues());
     routes.extend(loaded.config.guards());
     routes.extend(loaded.config.encryption());
-    Ok(Checked { warnings, routes })
+    Ok(Checked {
+        warnings,
+        routes,
+        stages: forecast::lines(&loaded.config),
+    })
 }
 
 fn show(args: &Args, read: Result<Checked, String>, out: &mut dyn Write) -> Result<(), Failure> {
@@ -64,8 +78,8 @@ fn show(args: &Args, read: Result<Checked, String>, out: &mut dyn Write) -> Resu
         failure::note(checked.warnings.trim_end());
         writeln!(out, "{file}: well, with warnings")?;
     }
-    for route in &checked.routes {
-        writeln!(out, "  {route}")?;
+    for line in checked.routes.iter().chain(&checked.stages) {
+        writeln!(out, "  {line}")?;
     }
     Ok(())
 }
@@ -99,6 +113,7 @@ mod tests {
             let checked = Checked {
                 warnings: warnings.to_owned(),
                 routes: vec!["/ivr: not verified".to_owned()],
+                stages: Vec::new(),
             };
             let mut out = Vec::new();
             show(&args(), Ok(checked), &mut out).unwrap();

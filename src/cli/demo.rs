@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::Failure;
-use crate::demo::{Fault, Options};
+use crate::demo::{Fault, Options, preset};
 
 /// What to show.
 #[derive(Debug, clap::Args)]
@@ -14,23 +14,29 @@ Examples:
   switchback demo --fault both       legacy fails as well: what callers hear then
   switchback demo --fault none       a good day
   switchback demo --forever          keeps running, for a look at the API and the metrics
+  switchback demo --preset ivr-texml          a shipped preset's plan, weeks in half a minute
+  switchback demo --preset ivr-texml --fault  … and its tables when new breaks down midway
 
 Exit code 0 if it went as it should: no caller lost while legacy was well, no new call
-on new after the reversal, no call moved unasked; 1 if not. Everything stays on this machine.")]
+on new after the reversal, no call moved unasked; 1 if not. With --preset the callers and the
+time are simulated and the engine is the real one: 0 if the plan came to its end, or its tables
+acted on the fault and on nothing else. Everything stays on this machine.")]
 pub struct Args {
+    /// Play a shipped preset's plan in simulated time instead
+    #[arg(long, value_name = "NAME", value_parser = preset::known, conflicts_with_all = ["forever", "calls", "listen"])]
+    pub preset: Option<preset::Preset>,
     /// Keep running after the story is told, until Ctrl-C
     #[arg(long)]
     pub forever: bool,
-    /// What goes wrong in the new backend
+    /// What goes wrong in the new backend [default: errors; with --preset: none]
     #[arg(
         long,
         value_name = "KIND",
         value_enum,
-        default_value_t,
         num_args = 0..=1,
         default_missing_value = "errors"
     )]
-    pub fault: Fault,
+    pub fault: Option<Fault>,
     /// New calls a second
     #[arg(long, value_name = "N", default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..=200))]
     pub calls: u32,
@@ -42,13 +48,11 @@ pub struct Args {
 
 /// Tells the story on this terminal.
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let options = Options {
-        fault: args.fault,
-        forever: args.forever,
-        calls_per_second: args.calls,
-        admin: args.listen,
+    let told = match args.preset {
+        Some(preset) => preset::run(preset, args.fault.unwrap_or(Fault::None)),
+        None => crate::demo::run(options(args)),
     };
-    match crate::demo::run(options) {
+    match told {
         Ok(true) => Ok(()),
         Ok(false) => Err(Failure::Failed(
             "the demo did not go as it should; see above".to_owned(),
@@ -58,5 +62,14 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             Ok(error) => Failure::Output(error),
             Err(error) => Failure::Failed(format!("{error:#}")),
         }),
+    }
+}
+
+fn options(args: &Args) -> Options {
+    Options {
+        fault: args.fault.unwrap_or_default(),
+        forever: args.forever,
+        calls_per_second: args.calls,
+        admin: args.listen,
     }
 }

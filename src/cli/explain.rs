@@ -1,6 +1,9 @@
 //! `switchback explain`.
 
+mod timeline;
+
 use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use clap::builder::NonEmptyStringValueParser as NonEmpty;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -8,6 +11,9 @@ use serde_json::Value;
 
 use super::client::Client;
 use super::{Failure, Output};
+use crate::config;
+use crate::journal;
+use crate::serve;
 
 /// What to explain, and how to print it.
 #[derive(Debug, clap::Args)]
@@ -16,12 +22,24 @@ pub struct Args {
     /// Whom.
     #[command(flatten)]
     pub subject: Subject,
+    /// Ask nobody who runs: answer from this configuration and the journal of its state
+    /// directory
+    #[arg(long, value_name = "FILE", conflicts_with = "call")]
+    pub config: Option<PathBuf>,
+    /// The state directory, if it is another than the configuration's
+    #[arg(long, value_name = "DIR", requires = "config")]
+    pub state: Option<PathBuf>,
     /// How to print it
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Output,
 }
 
 const AFTER_HELP: &str = "\
+Examples:
+  switchback explain --tenant clinica-norte
+  switchback explain --tenant clinica-norte --config config/switchback.toml
+  switchback explain --call CA7a2f…
+
 Because:
   pinned, inherited     the call, or its parent, is there already
   claimed, token        the mark of the backend that started it; our token in the URL
@@ -37,7 +55,9 @@ Because:
 
 A call is shown by a key made of its id, the `call` of the access log. Its words: leg: it
 belongs to another call; provisional: known by events alone, no voice webhook yet;
-started: a voice webhook has left. A webhook that is not known to be genuine pins
+started: a voice webhook has left. Below it stand its webhooks of the last hour (at most
+200,000 are kept, of all calls): when, where and why, what became of each, and what the
+rows that take calls from new said then. A webhook that is not known to be genuine pins
 nothing, so a call known only by such is not known here.";
 
 /// Whom to explain: one of the two.
@@ -54,21 +74,54 @@ pub struct Subject {
 
 /// Shows where it goes, and why.
 pub(super) fn run(args: &Args, client: &Client, out: &mut dyn Write) -> Result<(), Failure> {
+    show(args, &asked(args, client)?, out)
+}
+
+/// The same from the configuration and the journal: with `--config`.
+pub(super) fn run_offline(args: &Args, config: &Path, out: &mut dyn Write) -> Result<(), Failure> {
+    // The command line is only taken with a tenant.
+    let tenant = args.subject.tenant.as_deref().unwrap_or_default();
+    show(args, &offline(config, args.state.as_deref(), tenant)?, out)
+}
+
+fn show(args: &Args, explanation: &Value, out: &mut dyn Write) -> Result<(), Failure> {
+    match args.output {
+        Output::Json => writeln!(out, "{explanation}")?,
+        Output::Text => out.write_all(lines(explanation).as_bytes())?,
+    }
+    Ok(())
+}
+
+/// What the configuration and the journal say.
+fn offline(config: &Path, state: Option<&Path>, tenant: &str) -> Result<Value, Failure> {
+    let loaded = config::load(config);
+    let config = loaded
+        .map_err(|report| Failure::Configuration(report.render(true)))?
+        .config;
+    let dir = state.unwrap_or(&config.state.dir);
+    let entries = journal::read_all(dir).map_err(|error| Failure::Failed(error.to_string()))?;
+    let latched = journal::latched(dir);
+    Ok(serve::explain::offline(
+        tenant,
+        &config,
+        &entries,
+        latched.as_deref(),
+    ))
+}
+
+/// What the running process says.
+fn asked(args: &Args, client: &Client) -> Result<Value, Failure> {
     let (word, id) = match (&args.subject.tenant, &args.subject.call) {
         (Some(tenant), _) => ("tenant", tenant),
         (None, Some(call)) => ("call", call),
         (None, None) => return Err(Failure::Usage("say --tenant or --call".to_owned())),
     };
     let id = utf8_percent_encode(id, NON_ALPHANUMERIC);
-    let explanation: Value = client
-        .get(&format!("/api/v1/explain?{word}={id}"))?
-        .read()?;
-    match args.output {
-        Output::Json => writeln!(out, "{explanation}")?,
-        Output::Text => out.write_all(lines(&explanation).as_bytes())?,
-    }
-    Ok(())
+    client.get(&format!("/api/v1/explain?{word}={id}"))?.read()
 }
+
+/// What is no value of the answer, but a list of its own.
+const APART: [&str; 3] = ["steps", "webhooks", "webhooks_before"];
 
 /// The answer first, then how it came about, values aligned. A field nobody here
 /// knows yet is shown as it came.
@@ -82,7 +135,7 @@ fn lines(explanation: &Value) -> String {
     let known = first.iter().filter_map(|name| fields.get_key_value(*name));
     let rest = fields
         .iter()
-        .filter(|(name, _)| !first.contains(&name.as_str()) && *name != "steps");
+        .filter(|(name, _)| !first.contains(&name.as_str()) && !APART.contains(&name.as_str()));
     let mut text = String::new();
     for (name, value) in known.chain(rest) {
         text.push_str(&format!(
@@ -103,6 +156,10 @@ fn lines(explanation: &Value) -> String {
             text.push_str(&format!("  {answer:<5}{asked}\n"));
         }
     }
+    if let Some(Value::Array(webhooks)) = fields.get("webhooks") {
+        let before = fields.get("webhooks_before").and_then(Value::as_u64);
+        timeline::tell(&mut text, webhooks, before.unwrap_or(0));
+    }
     text
 }
 
@@ -110,6 +167,14 @@ fn lines(explanation: &Value) -> String {
 fn said(name: &str, value: &Value) -> String {
     match value {
         Value::Null => "–".to_owned(),
+        Value::Bool(true) if name == "offline" => {
+            "yes: from the configuration and the journal; no running process was asked".to_owned()
+        }
+        Value::Object(place) if name == "after_a_start" => format!(
+            "{}, {}: the file wishes for what is not in force",
+            place["backend"].as_str().unwrap_or("?"),
+            place["because"].as_str().unwrap_or("?")
+        ),
         Value::Bool(true) => "yes".to_owned(),
         Value::Bool(false) => "no".to_owned(),
         Value::String(because) if name == "because" => match words(because) {
@@ -165,6 +230,16 @@ asked, in this order:
   no   the bucket is below the percentage
 ";
         assert_eq!(lines(&explanation), text);
+    }
+
+    #[test]
+    fn an_answer_without_a_process_says_so() {
+        let text = lines(&serde_json::json!({
+            "tenant": "acme", "backend": "legacy", "because": "hashed", "offline": true,
+            "after_a_start": { "backend": "new", "because": "hashed" },
+        }));
+        assert!(text.contains("no running process was asked"), "{text}");
+        assert!(text.contains("new, hashed: the file wishes"), "{text}");
     }
 
     #[test]

@@ -7,6 +7,13 @@ use super::{Failure, Reason, change};
 
 /// Why to hold.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+No stage begins and the plan is not completed, by itself or by `advance`, until `resume`. Soaks go on \
+being counted, rows go on acting, and every call goes where it went.
+
+Examples:
+  switchback hold --reason \"the carrier has an outage, no judging new by that\"
+  switchback resume --reason \"the carrier is back\"")]
 pub struct Args {
     /// Why.
     #[command(flatten)]

@@ -8,6 +8,13 @@ use crate::admin::shapes::Reloaded;
 
 /// How to reload.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  switchback reload --dry-run                        # who would change side, and what would change
+  switchback reload --reason \"the table of 3 May\"
+  switchback reload --force --reason \"a new salt\"    # takes what moves callers
+
+Calls that run stay where they are. Of a file that is refused nothing is taken.")]
 pub struct Args {
     /// Only say what would change
     #[arg(long)]
@@ -51,21 +58,39 @@ fn lines(reloaded: &Reloaded) -> String {
     ] {
         lines.extend(list.iter().map(|line| format!("{word}: {line}\n")));
     }
-    for (count, what) in [
-        (reloaded.tenants_moved, "tenants"),
-        (
-            reloaded.live_calls_moved,
-            "live calls (by where they would begin now)",
-        ),
-    ] {
-        if let Some(count) = count.filter(|count| *count > 0) {
-            lines.push(format!("{moved}: {count} {what}\n"));
-        }
+    if let Some(count) = reloaded.tenants_moved.filter(|count| *count > 0) {
+        lines.push(format!(
+            "{moved}: {count} {}\n",
+            tenants(count, &reloaded.tenants)
+        ));
     }
+    if let Some(count) = reloaded.live_calls_moved.filter(|count| *count > 0) {
+        lines.push(format!(
+            "stay where they are, and {moved} with their next call: {count} live calls\n"
+        ));
+    }
+    lines.extend(
+        reloaded
+            .touched
+            .iter()
+            .map(|line| format!("live: {line}\n")),
+    );
     if lines.is_empty() {
         lines.push(format!("nothing {changed}\n"));
     }
     lines.concat()
+}
+
+/// `tenants: a, b and 3 others`.
+fn tenants(count: u64, names: &[String]) -> String {
+    let word = if count == 1 { "tenant" } else { "tenants" };
+    let others = count.saturating_sub(names.len() as u64);
+    match (names, others) {
+        ([], _) => word.to_owned(),
+        (names, 0) => format!("{word}: {}", names.join(", ")),
+        (names, 1) => format!("{word}: {} and 1 other", names.join(", ")),
+        (names, others) => format!("{word}: {} and {others} others", names.join(", ")),
+    }
 }
 
 #[cfg(test)]
@@ -79,12 +104,17 @@ mod tests {
             changed: vec!["percentage 10 % to 25 %".to_owned()],
             refused: vec!["a raise while latched".to_owned()],
             tenants_moved: Some(3),
+            tenants: vec!["acme".to_owned(), "zeta".to_owned()],
+            live_calls_moved: Some(2),
+            touched: vec!["4 live calls on new go on at http://b, not at http://a".to_owned()],
             ..Reloaded::default()
         };
         let text = "\
 would change: percentage 10 % to 25 %
 refused: a raise while latched
-would move: 3 tenants
+would move: 3 tenants: acme, zeta and 1 other
+stay where they are, and would move with their next call: 2 live calls
+live: 4 live calls on new go on at http://b, not at http://a
 ";
         assert_eq!(lines(&reloaded), text);
         reloaded.dry_run = false;

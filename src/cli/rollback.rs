@@ -1,5 +1,7 @@
 //! `switchback rollback`.
 
+mod data;
+
 use std::io::Write;
 
 use super::client::Client;
@@ -7,10 +9,27 @@ use super::{Failure, Reason, change, percentage};
 use crate::model::Percentage;
 use crate::split;
 
+pub(super) const HELP: &str = "\
+Examples:
+  switchback rollback tenant clinica-norte --reason \"their menu is wrong on new\"
+  switchback rollback partial --percentage 10 --reason \"slower than last week\"
+  switchback rollback total --live move --reason \"callers hear silence\"
+  switchback rollback data
+
+The first three take --live: `drain`, the default, lets live calls on new finish there; `move` sends \
+each to legacy's `entry` at its next voice webhook. `total` may be ordered again while latched, to \
+move what was left to finish. Each may be ordered in any phase, and outside any window.";
+
 /// How far back.
 #[derive(Debug, clap::Subcommand)]
 pub enum Args {
     /// Level 1: one tenant goes to legacy
+    #[command(after_help = "\
+It stays there, whatever the plan does, until `switchback tenant clear ID`.
+
+Examples:
+  switchback rollback tenant clinica-norte --reason \"their menu is wrong on new\"
+  switchback rollback tenant +13125550100 --live move --reason \"silence on new\"")]
     Tenant {
         /// The tenant's id
         #[arg(value_name = "ID")]
@@ -23,6 +42,12 @@ pub enum Args {
         reason: Reason,
     },
     /// Level 2: a lower share of new
+    #[command(after_help = "\
+Tenants on the list of enabled ones stay on new, and are named. The plan stays in its stage and goes \
+on only by `switchback advance`.
+
+Examples:
+  switchback rollback partial --percentage 10 --reason \"slower than last week\"")]
     Partial {
         /// The share of new from now on
         #[arg(long, value_name = "N", value_parser = percentage)]
@@ -35,6 +60,13 @@ pub enum Args {
         reason: Reason,
     },
     /// Level 3: everything to legacy, until `resume`
+    #[command(after_help = "\
+Every call that begins goes to legacy, listed tenants too, and the latch is on: nothing raises \
+anything until `switchback resume`. `switchback status` shows, step by step, that it took.
+
+Examples:
+  switchback rollback total --reason \"callers hear silence\"
+  switchback rollback total --live move --reason \"calls on new are stuck as well\"")]
     Total {
         /// What becomes of calls that are live on new
         #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
@@ -43,6 +75,8 @@ pub enum Args {
         #[command(flatten)]
         reason: Reason,
     },
+    /// Level 4: data, restored from a backup by the configured command
+    Data(data::Args),
 }
 
 /// What becomes of calls that are on new when their next call would go to legacy.
@@ -66,10 +100,14 @@ impl Live {
 
 /// Steps back.
 pub(super) fn run(args: &Args, client: &Client, out: &mut dyn Write) -> Result<(), Failure> {
-    change(client, "/api/v1/rollback", &args.body(), out)
+    match args {
+        Args::Data(args) => data::run(args, client, out),
+        calls => change(client, "/api/v1/rollback", &calls.body(), out),
+    }
 }
 
 impl Args {
+    /// What the API is told.
     pub(super) fn body(&self) -> serde_json::Value {
         match self {
             Self::Tenant { id, live, reason } => serde_json::json!({
@@ -88,6 +126,7 @@ impl Args {
                 "live": live.name(),
                 "reason": reason.reason,
             }),
+            Self::Data(args) => args.body(),
             Self::Total { live, reason } => serde_json::json!({
                 "level": "total",
                 "live": live.name(),

@@ -16,6 +16,13 @@ pub use self::screen::{Room, screen};
 /// How to show it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
+Examples:
+  switchback status --watch
+  switchback status -o json | jq -r '.plan.waits_for[]'     # what the next stage waits for
+
+`next` names everything that is missing before the plan's next step; `notices` how soon faults of \
+each size would be noticed in the stage that runs, or in the next one, and by which row.
+
 Verdicts: pass; TRIP, the row acts or warns; withheld, it would and something speaks against it; \
 inconclusive, too little evidence yet; blind, it cannot see at this traffic. A `note` is about what \
 the rows cannot see: calls that cannot be placed, ends that never come, webhooks that do not verify.

@@ -7,15 +7,36 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::client::Client;
 use super::{Failure, Reason, change};
 
+pub(super) const HELP: &str = "\
+Examples:
+  switchback tenant enable clinica-norte --reason \"asked to be first\"
+  switchback tenant enable clinica-norte --hotfix --reason \"…\"     outside the plan's windows
+  switchback tenant disable clinica-sur --reason \"never, by contract\"
+  switchback tenant clear clinica-sur --reason \"their number is mended\"
+
+A tenant that a rollback or a row put on legacy stays there until `clear`. What a tenant is called: \
+`switchback explain --tenant ID`.";
+
 /// Which list.
 #[derive(Debug, clap::Subcommand)]
 pub enum Args {
     /// Always new, whatever the percentage
-    Enable(Tenant),
+    Enable(Enable),
     /// Always legacy, whatever else is said
     Disable(Tenant),
     /// Off both lists: the hash decides again
-    Clear(Tenant),
+    Clear(Enable),
+}
+
+/// Whom to let go to new.
+#[derive(Debug, clap::Args)]
+pub struct Enable {
+    /// Whom and why.
+    #[command(flatten)]
+    pub tenant: Tenant,
+    /// Pass over the plan's windows and freezes; stands in the journal
+    #[arg(long)]
+    pub hotfix: bool,
 }
 
 /// Which tenant, and why.
@@ -31,12 +52,13 @@ pub struct Tenant {
 
 /// Puts the tenant on a list or takes it off.
 pub(super) fn run(args: &Args, client: &Client, out: &mut dyn Write) -> Result<(), Failure> {
-    let (list, tenant) = match args {
-        Args::Enable(tenant) => (Some("enabled"), tenant),
-        Args::Disable(tenant) => (Some("disabled"), tenant),
-        Args::Clear(tenant) => (None, tenant),
+    let (list, tenant, hotfix) = match args {
+        Args::Enable(enable) => (Some("enabled"), &enable.tenant, enable.hotfix),
+        Args::Disable(tenant) => (Some("disabled"), tenant, false),
+        Args::Clear(tenant) => (None, &tenant.tenant, tenant.hotfix),
     };
     let id = utf8_percent_encode(&tenant.id, NON_ALPHANUMERIC);
-    let body = serde_json::json!({ "list": list, "reason": tenant.reason.reason });
+    let body =
+        serde_json::json!({ "list": list, "hotfix": hotfix, "reason": tenant.reason.reason });
     change(client, &format!("/api/v1/tenants/{id}"), &body, out)
 }

@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::admin::{self, Admin};
-use crate::desk::{Ask, Desk};
+use crate::desk::{Ask, Backup, Desk};
 use crate::engine::Done;
 use crate::metrics::Metrics;
 
@@ -32,6 +32,10 @@ fn every_command_of_the_contract_is_understood() {
         "demo --forever",
         "demo --fault",
         "demo --fault slow",
+        "simulate --config f.toml",
+        "simulate --config f.toml --fault errors=30% --at 2h --for 1h --runs 20 --expect reversal",
+        "simulate --config f.toml --fault down --at stage+pilot++2h --tenant clinica -o json",
+        "simulate --config f.toml --days 30 --seed 7 --traffic week.txt --expect none",
         "status",
         "status --watch",
         "status -o json",
@@ -39,6 +43,9 @@ fn every_command_of_the_contract_is_understood() {
         "explain --call v3:abc -o json",
         "set 25 --reason why+not",
         "set 12.5% --reason w",
+        "set 25 --hotfix --reason w",
+        "advance --reason w",
+        "advance --hotfix --insist --reason w",
         "hold --reason w",
         "resume --reason w",
         "resume --percentage 5 --reason w",
@@ -47,9 +54,19 @@ fn every_command_of_the_contract_is_understood() {
         "rollback total --reason w",
         "rollback total --live move --reason w",
         "rollback tenant clinica --live drain --reason w",
+        "rollback data",
+        "rollback data -o json",
+        "rollback data --backup b-1 --reason w",
+        "rollback data --backup b-1 --confirm CONFIRM --reason w",
+        "emergency-stop --reason w",
         "tenant enable t --reason w",
+        "tenant enable t --hotfix --reason w",
+        "completions bash",
+        "man",
         "tenant disable t --reason w",
         "tenant clear t --reason w",
+        "replay /var/lib/switchback",
+        "replay journal.jsonl -o json --since 2026-03-01 --until 2026-03-02T08:00 --no-totals",
         "reload",
         "reload --dry-run --reason w",
         "status --admin http://10.0.0.1:9901 --token-file t",
@@ -72,14 +89,23 @@ fn what_makes_no_sense_is_a_usage_error() {
         "set 101 --reason w",
         "set 1.001 --reason w",
         "set ten --reason w",
+        "advance",
+        "completions",
         "explain",
         "explain --tenant t --call c",
         "rollback",
         "rollback partial --reason w",
         "rollback total",
+        "rollback data --backup b-1",
+        "rollback data --confirm CONFIRM --reason w",
+        "emergency-stop",
         "tenant enable --reason w",
         "check --config f --calls-per-minute 0",
         "status -o yaml",
+        "simulate",
+        "simulate --config f --fault rain",
+        "simulate --config f --expect luck",
+        "simulate --config f --calls-per-hour 5 --traffic t",
     ] {
         let error = parse(line).expect_err(line);
         assert_eq!(error.exit_code(), 2, "{line}: {error}");
@@ -233,7 +259,7 @@ fn a_change_is_sent_with_token_and_name_and_its_sentence_is_printed() {
         "authorization: Bearer s3cret\r\n",
         "x-switchback-actor: ana\r\n",
         "content-type: application/json\r\n",
-        r#"{"percentage":12.5,"reason":"why not"}"#,
+        r#"{"hotfix":false,"percentage":12.5,"reason":"why not"}"#,
     ] {
         assert!(asked.contains(part), "{part} is not in {asked}");
     }
@@ -243,9 +269,24 @@ fn a_change_is_sent_with_token_and_name_and_its_sentence_is_printed() {
 async fn listener_with_engine() -> (String, oneshot::Sender<()>, JoinHandle<()>) {
     let (desk, mut waiting) = Desk::new(8);
     tokio::spawn(async move {
-        while let Some(Ask::Order { order, reply }) = waiting.recv().await {
+        while let Some(ask) = waiting.recv().await {
+            let (said, reply) = match ask {
+                Ask::Order { order, reply } => {
+                    (format!("{:?} by {}", order.command, order.actor), reply)
+                }
+                Ask::Restore { order, reply } => (format!("{order:?}"), reply),
+                Ask::Backups { reply } => {
+                    let backup = Backup {
+                        id: "b-1".to_owned(),
+                        about: "monday".to_owned(),
+                    };
+                    drop(reply.send(Ok(vec![backup])));
+                    continue;
+                }
+                other => panic!("{other:?} is asked by none of these"),
+            };
             let done = Done {
-                said: format!("{:?} by {}", order.command, order.actor),
+                said,
                 durable: true,
                 generation: 2,
             };
@@ -257,6 +298,16 @@ async fn listener_with_engine() -> (String, oneshot::Sender<()>, JoinHandle<()>)
         desk,
         explain: Arc::new(|_| Some(serde_json::json!({ "backend": "legacy" }))),
         journal: Arc::new(|_| Vec::new()),
+        restore: Arc::new(|| {
+            Some(admin::shapes::Restore {
+                backup: "b-1".to_owned(),
+                ok: Some(true),
+                seconds: 312,
+                log: Some("restore-x.log".to_owned()),
+                ..Default::default()
+            })
+        }),
+        emergency: Arc::new(|| crate::rollout::Emergency::LastResort),
         metrics: Arc::new(Metrics::new(&[], &[])),
         ready: Arc::new(|| Ok(())),
         token: None,
@@ -283,6 +334,9 @@ async fn commands_reach_the_engine_over_a_real_socket() {
             "set 5 --reason w",
             "resume --reason w",
             "rollback total --reason w",
+            "emergency-stop --reason w",
+            "rollback data",
+            "rollback data --backup b-1 --confirm CONFIRM --reason w",
             "tenant clear a/b --reason w",
             "explain --call c",
             "status -o json",
@@ -293,6 +347,7 @@ async fn commands_reach_the_engine_over_a_real_socket() {
                 Command::Set(args) => set::run(&args, &client, &mut out),
                 Command::Resume(args) => resume::run(&args, &client, &mut out),
                 Command::Rollback(args) => rollback::run(&args, &client, &mut out),
+                Command::EmergencyStop(args) => emergency::run(&args, &client, &mut out),
                 Command::Tenant(args) => tenant::run(&args, &client, &mut out),
                 Command::Explain(args) => explain::run(&args, &client, &mut out),
                 Command::Status(args) => status::run(&args, &client, &mut out),
@@ -309,9 +364,19 @@ async fn commands_reach_the_engine_over_a_real_socket() {
     assert_eq!(told[1], format!("Percentage(Percentage(500)) {by}\n"));
     assert_eq!(told[2], format!("Resume {{ percentage: None }} {by}\n"));
     assert_eq!(told[3], format!("Rollback(Total, Drain) {by}\n"));
-    assert!(told[4].contains(r#"id: "a/b", list: None"#), "{}", told[4]);
-    assert_eq!(told[5], "backend  legacy\n");
-    assert!(told[6].starts_with(r#"{"phase":"idle""#), "{}", told[6]);
+    assert_eq!(told[4], format!("EmergencyStop(LastResort) {by}\n"));
+    let cells: Vec<_> = told[5].split_whitespace().collect();
+    assert_eq!(cells, ["BACKUP", "b-1", "monday"]);
+    for part in [
+        r#"backup: "b-1""#,
+        "Backup b-1 is restored, after 312 s",
+        "restore-x.log",
+    ] {
+        assert!(told[6].contains(part), "{}", told[6]);
+    }
+    assert!(told[7].contains(r#"id: "a/b", list: None"#), "{}", told[7]);
+    assert_eq!(told[8], "backend  legacy\n");
+    assert!(told[9].starts_with(r#"{"phase":"idle""#), "{}", told[9]);
     stop.send(()).unwrap();
     server.await.unwrap();
 }

@@ -8,7 +8,7 @@ use super::file::Draft;
 use super::problem::{Problem, Problems, nearest};
 use super::text::Span;
 use super::walk::{At, named, shown};
-use super::{edge, file};
+use super::{edge, file, hooks, levels, plan};
 use crate::measure::scorecard::Mature;
 use crate::model::Backend;
 use crate::rollout::List;
@@ -33,6 +33,9 @@ pub(super) fn run(draft: &Draft, tenants: Option<&BTreeSet<String>>, problems: &
     moving(draft, &add);
     lists(draft, &add);
     known_tenants(draft, tenants, &add);
+    plan::check(draft, &add);
+    hooks::check(draft, &add);
+    levels::check(draft, &add);
 }
 
 /// Puts one problem on the pile.
@@ -166,17 +169,20 @@ fn calls(draft: &Draft, add: &Add<'_>) {
 }
 
 fn timeouts(draft: &Draft, add: &Add<'_>) {
-    for row in &draft.rows {
-        let rule = &row.rule;
-        if rule.measure.unit() != Unit::Millis || rule.side != Side::Above {
+    let shortest = (draft.routes.iter())
+        .filter_map(|route| Some((route.timeout.as_ref()?.value, route)))
+        .min_by_key(|(timeout, _)| *timeout);
+    let Some((timeout, route)) = shortest else {
+        return;
+    };
+    let rows = (draft.rows.iter()).map(|row| (&row.rule, &row.threshold_span));
+    let gates = plan::all_gates(draft).map(|gate| (&gate.rule, &gate.threshold_span));
+    for (rule, span) in rows.chain(gates) {
+        // Of a relative threshold nobody knows yet what it will be.
+        if rule.measure.unit() != Unit::Millis || rule.side != Side::Above || rule.against.is_some()
+        {
             continue;
         }
-        let shortest = (draft.routes.iter())
-            .filter_map(|route| Some((route.timeout.as_ref()?.value, route)))
-            .min_by_key(|(timeout, _)| *timeout);
-        let Some((timeout, route)) = shortest else {
-            continue;
-        };
         if rule.threshold < timeout.as_secs_f64() * 1000.0 {
             continue;
         }
@@ -186,7 +192,7 @@ fn timeouts(draft: &Draft, add: &Add<'_>) {
             shown(path),
             Span(timeout)
         );
-        add(Problem::error(Some(row.threshold_span.clone()), message)
+        add(Problem::error(Some(span.clone()), message)
             .help("lower the threshold, or raise the route's `timeout` above it"));
     }
 }
@@ -249,7 +255,7 @@ fn reversal(draft: &Draft, add: &Add<'_>) {
     if draft
         .rows
         .iter()
-        .any(|row| row.rule.action == Action::Reverse)
+        .any(|row| matches!(row.rule.action, Action::Reverse | Action::StepBack))
     {
         return;
     }
@@ -317,7 +323,11 @@ fn known_tenants(draft: &Draft, tenants: Option<&BTreeSet<String>>, add: &Add<'_
         return;
     }
     let names: Vec<&str> = known.iter().map(String::as_str).collect();
-    for (tenant, _) in &draft.split.tenants {
+    let listed = draft.split.tenants.iter().map(|(tenant, _)| tenant);
+    let picked = (draft.plan.iter())
+        .flat_map(|plan| &plan.stages)
+        .flat_map(|stage| &stage.tenants);
+    for tenant in listed.chain(picked) {
         if known.contains(&tenant.value) {
             continue;
         }
@@ -326,7 +336,9 @@ fn known_tenants(draft: &Draft, tenants: Option<&BTreeSet<String>>, add: &Add<'_
         // Comparing with a million tenants costs more than the hint is worth.
         let near = (names.len() <= 10_000)
             .then(|| nearest(&tenant.value, &names))
-            .flatten();
+            .flatten()
+            // Nor is somebody's number told to whoever reads the log.
+            .filter(|meant| named(meant) == **meant);
         add(match near {
             Some(meant) => problem.help(format!("did you mean `{meant}`?")),
             None => problem,

@@ -16,12 +16,16 @@ use toml::de::DeTable;
 use super::problem::{Problem, Problems};
 use super::secret::{self, Secret};
 use super::walk::{At, Section, Value, shown};
-use super::{Access, LogFormat, OnEmpty, gate, health, routes, split, tables, text, tls};
+use super::{
+    Log, OnEmpty, gate, health, hooks, levels, log, plan, routes, split, tables, text, tls,
+};
 use crate::breaker;
+use crate::hooks::Data;
 use crate::measure::scorecard::Mature;
 use crate::model::PerBackend;
 use crate::proxy::settings::{Claim, HostHeader, Limits, PublicUrl, Upstream};
 use crate::proxy::tls::Inward;
+use crate::rollout::Emergency;
 use crate::split::tenants::Unlisted;
 
 /// The file as far as it could be read.
@@ -30,9 +34,9 @@ pub(super) struct Draft {
     pub(super) listen: Listening,
     pub(super) state_dir: PathBuf,
     pub(super) on_empty: OnEmpty,
+    pub(super) keep: Option<Duration>,
     pub(super) limits: Limits,
-    pub(super) log_format: LogFormat,
-    pub(super) access: Access,
+    pub(super) log: Log,
     pub(super) backends: PerBackend<Option<Backend>>,
     pub(super) routes: Vec<routes::Draft>,
     pub(super) tenants_file: Option<At<PathBuf>>,
@@ -44,6 +48,10 @@ pub(super) struct Draft {
     pub(super) rows: Vec<tables::Draft>,
     /// How many there are in the file.
     pub(super) rows_written: usize,
+    pub(super) plan: Option<plan::Draft>,
+    pub(super) hooks: Vec<hooks::Draft>,
+    pub(super) emergency: At<Emergency>,
+    pub(super) data: Option<Data>,
 }
 
 /// `[listen]`.
@@ -83,22 +91,26 @@ pub(super) fn draft(table: &DeTable<'_>, problems: &Problems, base: &Path) -> Dr
     let root = Section::root(table, problems);
     // In the order of the documentation, which is also how known keys are listed.
     let listen = listen(&root.section("listen", "[listen]"), base);
-    let (state_dir, on_empty) = state(&root.section("state", "[state]"));
+    let (state_dir, on_empty, keep) = state(&root.section("state", "[state]"));
     let limits = limits(&root.section("limits", "[limits]"));
-    let (log_format, access) = log(&root.section("log", "[log]"));
+    let log = log::read(&root.section("log", "[log]"));
     let backends = backends(&root, base);
     let routes = routes::read(&root, base);
     let (tenants_file, unlisted) = tenants(&root.section("tenants", "[tenants]"), base);
     let (short, mature) = calls(&root.section("calls", "[calls]"));
     let split = split::read(&root.section("split", "[split]"));
     let rows = tables::read(&root);
+    let plan = plan::read(&root, split.hash.as_ref());
+    let hooks = hooks::read(&root);
+    let emergency = levels::emergency(&root.section("emergency", "[emergency]"));
+    let data = levels::rollback(&root.section("rollback", "[rollback]"));
     let draft = Draft {
         listen,
         state_dir,
         on_empty,
+        keep,
         limits,
-        log_format,
-        access,
+        log,
         backends,
         routes,
         tenants_file,
@@ -108,8 +120,12 @@ pub(super) fn draft(table: &DeTable<'_>, problems: &Problems, base: &Path) -> Dr
         split,
         rows_written: rows.len(),
         rows: rows.into_iter().flatten().collect(),
+        plan,
+        hooks,
+        emergency,
+        data,
     };
-    root.finish(&["plan", "notify"], &[]);
+    root.finish(&["notify"], &[]);
     draft
 }
 
@@ -176,7 +192,10 @@ pub(super) fn networks(value: &Value<'_>) -> Vec<IpNet> {
         .collect()
 }
 
-fn state(section: &Section<'_>) -> (PathBuf, OnEmpty) {
+fn state(section: &Section<'_>) -> (PathBuf, OnEmpty, Option<Duration>) {
+    // What an operator reads of yesterday must be there, and a century is for ever.
+    const KEEP: std::ops::RangeInclusive<Duration> =
+        Duration::from_secs(86_400)..=Duration::from_secs(36_525 * 86_400);
     let dir = section
         .get("dir")
         .and_then(|value| value.string("\"/var/lib/switchback\""))
@@ -185,8 +204,9 @@ fn state(section: &Section<'_>) -> (PathBuf, OnEmpty) {
         .get("on_empty")
         .and_then(|value| value.choice(&[("legacy", OnEmpty::Legacy), ("file", OnEmpty::File)]))
         .unwrap_or_default();
+    let keep = section.get("keep").and_then(|value| value.duration(KEEP));
     section.finish(&[], &[]);
-    (PathBuf::from(dir), on_empty)
+    (PathBuf::from(dir), on_empty, keep)
 }
 
 fn limits(section: &Section<'_>) -> Limits {
@@ -230,28 +250,6 @@ fn limits(section: &Section<'_>) -> Limits {
         )],
     );
     limits
-}
-
-fn log(section: &Section<'_>) -> (LogFormat, Access) {
-    let format = section
-        .get("format")
-        .and_then(|value| {
-            value.choice(&[
-                ("auto", LogFormat::Auto),
-                ("text", LogFormat::Text),
-                ("json", LogFormat::Json),
-            ])
-        })
-        .unwrap_or_default();
-    let access = match section
-        .get("access")
-        .and_then(|value| value.string("\"off\""))
-    {
-        None | Some("off") => Access::Off,
-        Some(path) => Access::File(PathBuf::from(path)),
-    };
-    section.finish(&[], &[]);
-    (format, access)
 }
 
 fn backends(root: &Section<'_>, base: &Path) -> PerBackend<Option<Backend>> {

@@ -54,6 +54,11 @@ const MODES: [(&str, Mode); 3] = [
 ];
 
 impl Draft {
+    /// Does a caller hear nothing of ours when nobody answers?
+    pub(super) const fn says_nothing(&self) -> bool {
+        matches!(self.last_resort, Heard::Nothing)
+    }
+
     /// What the route obeys. A time that nobody wrote is never more than half of the
     /// `timeout`, so that a short one leaves legacy as much as new.
     pub(super) fn rescue(&self, protocol: Protocol, timeout: Duration) -> Rescue {

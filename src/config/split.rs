@@ -20,6 +20,8 @@ pub(super) struct Draft {
     pub(super) enabled: bool,
     /// The share of new.
     pub(super) percentage: Percentage,
+    /// Where it stands.
+    pub(super) percentage_span: Option<Range<usize>>,
     /// Both lists, in file order.
     pub(super) tenants: Vec<(At<String>, List)>,
 }
@@ -44,6 +46,7 @@ impl Draft {
             enabled: self.enabled,
             percentage: self.percentage,
             tenants,
+            scheme: self.scheme().map(|scheme| scheme.told()),
         }
     }
 }
@@ -71,9 +74,9 @@ pub(super) fn read(section: &Section<'_>) -> Draft {
         .get("enabled")
         .and_then(|value| value.boolean())
         .unwrap_or(true);
-    let percentage = section
-        .get("percentage")
-        .and_then(|value| percentage(&value, hash.as_ref()))
+    let share = section.get("percentage");
+    let percentage = (share.as_ref())
+        .and_then(|value| percentage(value, hash.as_ref()))
         .unwrap_or(Percentage::ZERO);
     let mut tenants = list(section, "enabled_tenants", List::Enabled);
     tenants.extend(list(section, "disabled_tenants", List::Disabled));
@@ -83,6 +86,7 @@ pub(super) fn read(section: &Section<'_>) -> Draft {
         hash,
         enabled,
         percentage,
+        percentage_span: share.map(|value| value.span()),
         tenants,
     }
 }
@@ -123,7 +127,8 @@ fn hash_span(section: &Section<'_>) -> Option<Range<usize>> {
     section.get("hash").map(|value| value.span())
 }
 
-fn percentage(value: &Value<'_>, hash: Option<&Hash>) -> Option<Percentage> {
+/// A share of new that this hash can draw.
+pub(super) fn percentage(value: &Value<'_>, hash: Option<&Hash>) -> Option<Percentage> {
     if let Some(text) = value.as_str() {
         let number = text.trim_end_matches(['%', ' ']);
         value.refuse("is a plain number", format!("write {}", shown(number)));

@@ -11,16 +11,29 @@ use ipnet::IpNet;
 use jiff::SignedDuration;
 
 /// What is said where a duration cannot be read.
-pub(super) const DURATION: &str = "write a duration as \"1200ms\", \"5s\", \"10m\" or \"1h 30m\"";
+pub(super) const DURATION: &str =
+    "write a duration as \"1200ms\", \"5s\", \"10m\", \"1h 30m\" or \"7d\"";
 /// What is said where a share cannot be read.
 pub(super) const SHARE: &str = "write a share as \"5%\" or \"0.5%\", from 0% to 100%";
 /// What is said where a size cannot be read.
 pub(super) const SIZE: &str = "write a size as \"512KiB\" or \"8MiB\"";
 
-/// A duration such as `5m`, `1200ms` or `1h 30m`.
+/// A duration such as `5m`, `1200ms`, `1h 30m` or `7d`. A day is 24 hours.
 pub(super) fn duration(text: &str) -> Option<Duration> {
-    let span: SignedDuration = text.trim().parse().ok()?;
-    Duration::try_from(span).ok()
+    let text = text.trim();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits)?;
+    let Some(rest) = unit.strip_prefix('d') else {
+        let span: SignedDuration = text.parse().ok()?;
+        return Duration::try_from(span).ok();
+    };
+    let days = number.parse::<u64>().ok()?.checked_mul(86_400)?;
+    let rest = match rest.trim_start() {
+        "" => Duration::ZERO,
+        rest if rest.starts_with(|c: char| c.is_ascii_digit()) => duration(rest)?,
+        _ => return None,
+    };
+    Duration::from_secs(days).checked_add(rest)
 }
 
 /// The day of a moment in seconds since 1970, as people write it; in UTC.
@@ -184,6 +197,9 @@ impl fmt::Display for Span {
         if millis > 0 {
             return write!(f, "{}ms", self.0.as_millis());
         }
+        if secs > 0 && secs.is_multiple_of(86_400) {
+            return write!(f, "{}d", secs / 86_400);
+        }
         let parts = [(secs / 3600, 'h'), (secs / 60 % 60, 'm'), (secs % 60, 's')];
         let mut gap = "";
         for (number, unit) in parts {
@@ -208,11 +224,15 @@ mod tests {
             ("10m", 600_000),
             ("1h 30m", 5_400_000),
             ("0s", 0),
+            ("7d", 604_800_000),
+            ("25h", 90_000_000),
         ] {
             let read = duration(text).unwrap();
             assert_eq!(read, Duration::from_millis(millis), "{text}");
             assert_eq!(Span(read).to_string(), text);
         }
+        assert_eq!(duration("1d 12h"), duration("36h"));
+        assert_eq!(duration("24h"), duration("1d"));
         for text in [
             "5",
             "",
@@ -221,6 +241,10 @@ mod tests {
             "m",
             "5m ago",
             "99999999999999999h",
+            "d",
+            "99999999999999999d",
+            "7days",
+            "7d ago",
         ] {
             assert_eq!(duration(text), None, "{text} is no duration");
         }

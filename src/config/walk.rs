@@ -113,7 +113,12 @@ impl<'a> Section<'a> {
         rows.iter()
             .enumerate()
             .filter_map(|(index, row)| {
-                let name = format!("[[{key}]] number {}", index + 1);
+                let section = self
+                    .name
+                    .strip_prefix('[')
+                    .and_then(|it| it.strip_suffix(']'));
+                let dotted = section.map_or_else(String::new, |section| format!("{section}."));
+                let name = format!("[[{dotted}{key}]] number {}", index + 1);
                 let row = Value {
                     name: key.to_owned(),
                     key_span: row.span(),
@@ -421,6 +426,11 @@ impl<'a> Value<'a> {
             return vec![self.clone()];
         }
         self.list(should)
+    }
+
+    /// How many entries the list has; 0 of what is none.
+    pub(super) fn count(&self) -> usize {
+        self.value.get_ref().as_array().map_or(0, |list| list.len())
     }
 
     /// Is it a list of nothing?

@@ -116,6 +116,14 @@ fn the_tenant_directory_reports_its_own_lines() {
         lines[0].contains("the directory names no tenant `b`"),
         "{lines:?}"
     );
+    fs::write(&csv, "key,tenant\n+14155550143,+14155550143\n").unwrap();
+    let asked = text.replace("\"b\"", "\"+14155550144\"");
+    assert_ne!(asked, text);
+    let report = load_text(&path, asked).unwrap().warnings;
+    assert!(
+        !report.render(false).contains("did you mean `+"),
+        "nor is a number guessed at: {report}"
+    );
     let config = loaded.config;
     assert_eq!(config.tenants.as_ref().map(|file| file.keys), Some(2));
     let directory = config.proxy.directory.as_ref().unwrap();
@@ -283,6 +291,50 @@ fn what_the_sample_shows_as_a_comment_is_taken_too() {
         assert!(loaded.config.proxy.backends.new.claim.is_some());
         assert!(loaded.config.proxy.backends.legacy.cap.is_some());
     }
+}
+
+#[test]
+fn what_the_sample_shows_of_a_plan_and_its_surroundings_is_taken_too() {
+    let sample = include_str!("../../config/switchback.toml");
+    let shown = |line: &str| {
+        let text = line.strip_prefix("# ").unwrap_or_default().to_owned();
+        let is_toml = text.starts_with('[')
+            || text.split_once('=').is_some_and(|(key, _)| {
+                let key = key.trim();
+                !key.is_empty() && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+            });
+        // Of `run` and `url` a hook has one.
+        (is_toml && !text.starts_with("url ")).then_some(text)
+    };
+    let mut text = String::new();
+    let mut inside = false;
+    for line in sample.lines() {
+        inside = (inside || line == "# [plan]") && !line.starts_with("# -- The reversal");
+        let extra = ["keep ", "outcomes ", "decisions ", "rotate "];
+        let named = line
+            .strip_prefix("# ")
+            .is_some_and(|it| extra.iter().any(|key| it.starts_with(key)));
+        match shown(line).filter(|_| inside || named) {
+            Some(shown) => text.push_str(&shown),
+            None if line.starts_with("percentage =") => {}
+            None => text.push_str(line),
+        }
+        text.push('\n');
+    }
+    let loaded = load_text(Path::new("t.toml"), text);
+    let loaded = loaded.unwrap_or_else(|report| panic!("{report}"));
+    assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+    let config = loaded.config;
+    let plan = config.plan.unwrap();
+    let stage = &plan.stages[0];
+    assert_eq!((stage.name.as_str(), stage.gates.len()), ("pilot", 3));
+    assert!(stage.hours.is_some() && stage.not_before.is_some() && stage.blind.is_some());
+    assert_eq!(
+        (plan.calendar.windows.len(), plan.calendar.freezes.len()),
+        (2, 1)
+    );
+    assert_eq!(config.hooks.len(), 1);
+    assert!(config.data.is_some() && config.state.keep.is_some() && config.log.outcomes.is_some());
 }
 
 #[test]

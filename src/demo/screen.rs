@@ -45,6 +45,20 @@ pub(super) fn heading(text: &str) -> String {
     format!("{BOLD}{text}{BOLD:#}")
 }
 
+/// A text as a line that stays, or a few.
+pub(super) fn told(tone: Tone, text: &str, columns: usize) -> Vec<String> {
+    let style = match tone {
+        Tone::Good => GREEN,
+        Tone::Bad => RED,
+    };
+    let lines = wrapped(text, columns);
+    let lines = lines.iter().enumerate().map(|(i, line)| {
+        let mark = if i == 0 { "»" } else { " " };
+        format!("{style}{mark} {line}{style:#}")
+    });
+    lines.collect()
+}
+
 impl Screen {
     pub(super) fn new() -> Self {
         Self {
@@ -82,16 +96,7 @@ impl Screen {
 
     /// A line that stays, above the table.
     pub(super) fn say(&mut self, tone: Tone, text: &str) -> std::io::Result<()> {
-        let style = match tone {
-            Tone::Good => GREEN,
-            Tone::Bad => RED,
-        };
-        let lines = wrapped(text, TEXT);
-        let lines = lines.iter().enumerate().map(|(i, line)| {
-            let mark = if i == 0 { "»" } else { " " };
-            format!("{style}{mark} {line}{style:#}")
-        });
-        self.stay(&lines.collect::<Vec<_>>())
+        self.stay(&told(tone, text, TEXT))
     }
 
     /// A line to be copied, so it is not broken.
@@ -302,6 +307,7 @@ mod tests {
                 verdict: Verdict::Inconclusive,
                 blind: false,
                 withheld: None,
+                tenants: Vec::new(),
                 because: String::new(),
             },
             measure: Measure::ErrorRate,

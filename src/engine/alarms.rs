@@ -39,14 +39,23 @@ impl Alarms {
             .any(|row| row.rule == rule && row.told == State::Trips)
     }
 
-    /// Takes one tick's findings in and says what to tell.
-    pub(super) fn update(&mut self, rules: &[Rule], findings: &[Finding]) -> Vec<Notice> {
+    /// Takes one tick's findings in and says what to tell. While a stage runs that wants
+    /// `only` alerts of some priorities, the others are quiet; none named: all are heard.
+    pub(super) fn update(
+        &mut self,
+        rules: &[Rule],
+        findings: &[Finding],
+        only: &[Priority],
+    ) -> Vec<Notice> {
         self.rows
             .retain(|row| rules.iter().any(|rule| rule.name == row.rule));
         let mut notices = Vec::new();
         for (rule, finding) in rules.iter().zip(findings) {
             let row = self.row(&rule.name);
-            let state = State::of(finding);
+            let state = match is_heard(rule, only) {
+                true => State::of(finding),
+                false => State::Quiet,
+            };
             if state >= row.told {
                 row.quiet = 0;
             } else {
@@ -76,6 +85,15 @@ impl Alarms {
             });
         &mut self.rows[at]
     }
+}
+
+/// Rows that act are heard always: what they do must not come as a surprise.
+fn is_heard(rule: &Rule, only: &[Priority]) -> bool {
+    only.is_empty()
+        || rule.action != Action::Alert
+        || rule
+            .priority
+            .is_none_or(|priority| only.contains(&priority))
 }
 
 impl State {

@@ -6,12 +6,12 @@ use std::time::Duration;
 use super::{Effect, Engine, Event, Reported, Settings, Ticket};
 use crate::measure::scorecard::Mature;
 use crate::measure::{
-    Answered, CallEnd, Cause, Ended, Kind, Observation, Outcome, ReportKind, Voice,
+    Answered, CallEnd, Cause, Ended, Kind, Observation, Outcome, Placed, ReportKind, Voice,
 };
 use crate::model::{Backend, PerBackend, Percentage, TenantKey, Tick, Wall};
-use crate::rollout::{Command, Entry, Order, Rollout, Wishes};
+use crate::rollout::{Command, Emergency, Entry, Order, Rollout, Wishes};
 use crate::rules::{Action, Measure, Priority, Rule, Side};
-use crate::split::{By, Hash, Live, Scheme};
+use crate::split::{Because, By, Hash, Live, Placement, Scheme};
 
 pub(super) const START: Tick = Tick::from_secs(3600);
 
@@ -28,6 +28,7 @@ pub(super) fn mins(minutes: u64) -> Duration {
 
 pub(super) fn order(command: Command) -> Order {
     Order {
+        waives: crate::rollout::Waives::default(),
         actor: "operator via cli".to_owned(),
         reason: "a test".to_owned(),
         command,
@@ -52,6 +53,9 @@ pub(super) fn settings(rules: Vec<Rule>) -> Settings {
         },
         file_on_empty: false,
         entries: true,
+        plan: None,
+        hooks: Vec::new(),
+        emergency: Emergency::default(),
         directory: None,
         config_hash: "0123456789ab".to_owned(),
     }
@@ -135,8 +139,28 @@ impl Bench {
         }
     }
 
+    /// Time passes, by both clocks.
     pub(super) fn wait(&mut self, span: Duration) {
         self.now = self.now + span;
+        self.wall.0 += i64::try_from(span.as_millis()).expect("years fit");
+    }
+
+    /// Calls begin on new, and go well.
+    pub(super) fn begin(&mut self, many: u64) {
+        for _ in 0..many {
+            self.observe(Observation::Placed(Placed {
+                at: self.now,
+                placement: Placement {
+                    backend: Backend::New,
+                    because: Because::Hashed,
+                },
+                call: None,
+                begins: true,
+                after_latch: false,
+                starts: true,
+            }));
+            self.call(false);
+        }
     }
 
     /// A tenth of a second goes by, and the engine looks.
@@ -147,6 +171,7 @@ impl Bench {
         self.handle(Event::Tick {
             observations: &observations,
             active,
+            names: &(),
         })
     }
 
@@ -244,6 +269,7 @@ impl Bench {
             id: id.map(str::to_owned),
             kind,
             backend,
+            tenant: None,
             message: "as reported".to_owned(),
         };
         let effects = self.handle(Event::Report(reported));
@@ -301,6 +327,7 @@ pub(super) fn names(effects: &[Effect]) -> Vec<&'static str> {
         Effect::Reply { result: Err(_), .. } => "refused",
         Effect::Reversed { .. } => "reversed",
         Effect::Say(_) => "say",
+        Effect::Hook(_) => "hook",
     };
     effects.iter().map(name).collect()
 }
@@ -330,10 +357,14 @@ fn rule(row: &toml::Value) -> Rule {
     let action = match word("action") {
         Some("reverse") => Action::Reverse,
         Some("hold") => Action::Hold,
+        Some("step-back") => Action::StepBack,
+        Some("disable-tenant") => Action::DisableTenant,
         _ => Action::Alert,
     };
     let named = word("name").map(str::to_owned);
     Rule {
+        against: None,
+        scope: crate::rules::Scope::All,
         name: named.unwrap_or_else(|| Rule::default_name(measure, side, threshold, over)),
         measure,
         side,

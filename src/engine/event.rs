@@ -5,9 +5,10 @@ use crate::breaker;
 use crate::document::FlawSet;
 use crate::engine::Done;
 use crate::measure::Observation;
-use crate::model::PerBackend;
-use crate::rollout::{Entry, Order, Refusal};
+use crate::model::{PerBackend, Percentage};
+use crate::rollout::{Entry, Moment, Order, Refusal, RestoreOrder};
 use crate::split::Split;
+use crate::split::tenants::Names;
 
 /// Names an order whose giver waits for an answer.
 pub type Ticket = u64;
@@ -21,6 +22,8 @@ pub enum Event<'a> {
         observations: &'a [Observation],
         /// Calls begun and not ended.
         active: PerBackend<u64>,
+        /// What tenants are called.
+        names: &'a dyn Names,
     },
     /// Somebody asks for something.
     Order {
@@ -54,6 +57,24 @@ pub enum Event<'a> {
     },
     /// Whether everything that was decided is on disk.
     Durable(bool),
+    /// Data is being restored from a backup, or that is over. Not to be told while a
+    /// raise is on its way ([`Engine::is_waiting`](super::Engine::is_waiting)): the entry
+    /// says how things stand.
+    Data {
+        /// Who waits for the answer.
+        ticket: Option<Ticket>,
+        /// Which backup, who and why; at its end, how it went.
+        order: RestoreOrder,
+        /// Did it work? None: it begins.
+        ok: Option<bool>,
+    },
+    /// What lies outside was told or asked, and this came of it.
+    Hooked {
+        /// Of [`Effect::Hook`].
+        id: u64,
+        /// Err: why it failed, for people.
+        result: Result<(), String>,
+    },
 }
 
 /// Something to do.
@@ -91,6 +112,23 @@ pub enum Effect {
     },
     /// Tell people.
     Say(Notice),
+    /// Tell or ask what lies outside; answered by [`Event::Hooked`].
+    Hook(Hook),
+}
+
+/// Something outside that is told or asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hook {
+    /// To answer under.
+    pub id: u64,
+    /// When.
+    pub moment: Moment,
+    /// The stage it is about: that begins, was left, or was run when it happened.
+    pub stage: Option<String>,
+    /// The share of new that follows.
+    pub percentage: Percentage,
+    /// Why, in one sentence.
+    pub reason: String,
 }
 
 /// Something people should read.

@@ -9,11 +9,11 @@ use crate::breaker::{self, Breaker, Heard};
 use crate::health::{self, Health};
 use crate::measure::{self, Observation};
 use crate::model::{Backend, PerBackend, Tick, Wall};
-use crate::rules::evidence::{LEGACY_IS_DOWN, LEGACY_IS_OPEN};
+use crate::rules::evidence::{Evidence, LEGACY_IS_DOWN, LEGACY_IS_OPEN};
 
-/// Both breakers and both healths.
+/// Both breakers and both healths. The engine's own; a replay judges with one as well.
 #[derive(Debug)]
-pub(super) struct Guard {
+pub struct Guard {
     pub(super) sides: PerBackend<Side>,
     /// What requests were last told.
     published: PerBackend<breaker::State>,
@@ -33,13 +33,13 @@ pub(super) struct Side {
 
 /// What changed at a tick.
 #[derive(Debug, Default)]
-pub(super) struct Step {
+pub struct Step {
     /// What requests must see from now on.
-    pub(super) publish: Option<PerBackend<breaker::State>>,
+    pub publish: Option<PerBackend<breaker::State>>,
     /// Whose breaker opened.
-    pub(super) opened: Vec<Backend>,
+    pub opened: Vec<Backend>,
     /// What to tell people.
-    pub(super) notices: Vec<Notice>,
+    pub notices: Vec<Notice>,
 }
 
 /// What operators see of one backend's breaker and health.
@@ -71,21 +71,15 @@ pub struct HealthStatus {
 impl Engine {
     /// What the breakers and health checks say, before the rows are asked.
     pub(super) fn guard(&mut self, now: Tick, effects: &mut Vec<Effect>) {
-        let step = self.guard.step(now);
+        let step = self.guard.advise(&mut self.evidence, now);
         effects.extend(step.publish.map(Effect::Breakers));
         effects.extend(step.notices.into_iter().map(Effect::Say));
-        for backend in step.opened {
-            self.evidence.opened(backend, now);
-        }
-        for backend in Backend::ALL {
-            self.evidence.silent(backend, self.guard.is_silent(backend));
-        }
-        self.evidence.legacy_is_out(self.guard.legacy_out(now));
     }
 }
 
 impl Guard {
-    pub(super) fn new(settings: &Settings, now: Tick) -> Self {
+    /// Breakers closed, health not known.
+    pub fn new(settings: &Settings, now: Tick) -> Self {
         let mut guard = Self {
             sides: PerBackend::from_fn(|_| Side {
                 breaker: None,
@@ -132,7 +126,7 @@ impl Guard {
     /// Takes what was observed since the last time. It comes worker by worker, and here
     /// the order in which it happened matters: failures on one worker are no row if
     /// another had a good answer in between.
-    pub(super) fn hear(&mut self, observations: &[Observation], now: Tick) {
+    pub fn hear(&mut self, observations: &[Observation], now: Tick) {
         for observation in observations {
             if let Observation::Health(what) = observation {
                 self.checked(what, now);
@@ -161,8 +155,23 @@ impl Guard {
         }
     }
 
+    /// Moves on to now, tells the evidence what follows for it, and says what changed. To
+    /// be called after the tick's observations and before the judgement.
+    pub fn advise(&mut self, evidence: &mut Evidence, now: Tick) -> Step {
+        let step = self.step(now);
+        for backend in &step.opened {
+            evidence.opened(*backend, now);
+        }
+        for backend in Backend::ALL {
+            evidence.silent(backend, self.is_silent(backend));
+            evidence.is_up(backend, self.is_up(backend));
+        }
+        evidence.legacy_is_out(self.legacy_out(now));
+        step
+    }
+
     /// Moves on to now and says what changed.
-    pub(super) fn step(&mut self, now: Tick) -> Step {
+    fn step(&mut self, now: Tick) -> Step {
         let mut step = Step {
             notices: std::mem::take(&mut self.notices),
             ..Step::default()
@@ -213,6 +222,15 @@ impl Guard {
                 .as_ref()
                 .is_some_and(out)
                 .then_some(LEGACY_IS_OPEN)
+        }
+    }
+
+    /// Is it up by its health check? None where nobody asks, or nothing is known yet.
+    fn is_up(&self, backend: Backend) -> Option<bool> {
+        match self.sides[backend].health.as_ref()?.state() {
+            health::State::Up => Some(true),
+            health::State::Down => Some(false),
+            health::State::Unknown => None,
         }
     }
 

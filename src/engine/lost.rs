@@ -174,6 +174,7 @@ mod tests {
             latched: false,
             latched_since: None,
             moves_live: false,
+            stopped: false,
             enabled: true,
             percentage: Percentage::from_basis_points(whole * 100).unwrap(),
             enabled_tenants: HashSet::new(),

@@ -184,7 +184,8 @@ impl Engine {
         rows.filter(|(rule, _)| rule.action == Action::Reverse)
             .all(|(rule, finding)| {
                 let mut values = [finding.value, finding.legacy].into_iter().flatten();
-                finding.verdict != Verdict::Trip && !values.any(|value| rule.is_beyond(value))
+                finding.verdict != Verdict::Trip
+                    && !values.any(|value| rule.is_beyond_at(finding.threshold, value))
             })
     }
 

@@ -2,11 +2,13 @@
 //! files, reports, a disk that is slow, full or broken, crashes, a calendar that steps.
 //!
 //! A plain loop over a table of actions, on a virtual clock; after every action the
-//! invariants are asked. A failure prints its seed and step. `SIM_SEEDS=n` runs more
-//! seeds than the default, `SIM_SEED=s` one seed alone, told step by step.
+//! invariants are asked. A failure prints its seed and step. As many seeds are lived as
+//! fit into `SIM_SECONDS`; `SIM_SEEDS=n` lives so many, however long they take, and
+//! `SIM_SEED=s` one alone, told step by step.
 
 mod disk;
 mod drawn;
+mod holds;
 mod lines;
 mod shadow;
 
@@ -18,15 +20,21 @@ use super::bench::{Random, START, asked_for, percent};
 use super::{Effect, Engine, Event, Reported, Settings, Ticket};
 use crate::breaker;
 use crate::measure::{Observation, ReportKind};
-use crate::model::{Backend, PerBackend, Percentage, Tick, Wall};
-use crate::rollout::{Action, Command, List, Order, Rollout, Wishes};
+use crate::model::{Backend, PerBackend, TenantKey, Tick, Wall};
+use crate::rollout::{Action, Command, List, Moment, Order, Rollout, Waives};
 use crate::split::Split;
+use crate::split::tenants::Names;
 use disk::{Disk, Job, Told};
 use lines::Lines;
 use shadow::Shadow;
 
-const SEEDS: u64 = 40;
-const STEPS: u64 = 1500;
+/// For so long new seeds are begun, in seconds, where nobody asks for another time.
+const SECONDS: u64 = 20;
+/// So many seeds are lived at least, however slow the machine.
+const SEEDS_MIN: u64 = 10;
+/// After so many every kind of thing has happened at least once.
+const SEEDS_ENOUGH: u64 = 60;
+const STEPS: u64 = 1000;
 const TENANTS: [&str; 6] = ["acme", "zeta", "omni", "luna", "kilo", "mesa"];
 const SHARES: [u16; 6] = [0, 5, 25, 50, 75, 100];
 
@@ -42,9 +50,10 @@ const HAPPENINGS: &[Happening] = &[
     (60, "end", World::end),
     (20, "call report", World::call_report),
     (12, "provider hangs up", World::provider_hangs_up),
-    (25, "order", World::order),
+    (30, "order", World::order),
+    (25, "what lies outside answers", World::outside_answers),
     (6, "report", World::report),
-    (8, "reload", World::reload),
+    (10, "reload", World::reload),
     (110, "disk works", World::disk_works),
     (110, "journal answers", World::journal_answers),
     (10, "disk changes its mood", World::disk_mood),
@@ -57,49 +66,92 @@ const HAPPENINGS: &[Happening] = &[
 #[test]
 fn whatever_happens_the_promises_hold() {
     let alone = asked_for("SIM_SEED", u64::MAX);
-    let seeds = if alone == u64::MAX {
-        0..asked_for("SIM_SEEDS", SEEDS)
-    } else {
-        alone..alone + 1
-    };
+    if alone != u64::MAX {
+        live_through(alone, true);
+        return;
+    }
+    let asked = asked_for("SIM_SEEDS", 0);
+    let span = Duration::from_secs(asked_for("SIM_SECONDS", SECONDS));
+    let began = crate::clock::tick();
+    let mut seeds = 0;
     let mut lived = BTreeMap::new();
-    for seed in seeds {
-        let mut world = World::new(seed);
-        world.loud = alone != u64::MAX;
-        let life = catch_unwind(AssertUnwindSafe(|| world.live()));
-        if let Err(panic) = life {
-            println!(
-                "SIM_SEED={seed} fails at step {}, {}",
-                world.step, world.doing
-            );
-            resume_unwind(panic);
-        }
-        for (what, times) in world.lived {
+    let goes_on = |seeds: u64| match asked {
+        0 => seeds < SEEDS_MIN || crate::clock::tick().since(began) < span,
+        asked => seeds < asked,
+    };
+    while goes_on(seeds) {
+        for (what, times) in live_through(seeds, false) {
             *lived.entry(what).or_insert(0_u64) += times;
         }
+        seeds += 1;
     }
-    println!("{lived:?}");
-    if alone == u64::MAX {
-        for what in [
-            "reversal",
-            "raise",
-            "resume",
-            "crash",
-            "restart latched",
-            "overtaken",
-            "refused by the disk",
-            "late record",
-            "call report",
-            "breaker closed again",
-            "moving",
-            "started",
-            "no-new-calls",
-            "drained",
-            "measures-normal",
-            "verified",
-        ] {
+    println!("{seeds} seeds of {STEPS} steps: {lived:?}");
+    if seeds >= SEEDS_ENOUGH {
+        for what in MUST_HAPPEN {
             assert!(lived.contains_key(what), "no seed saw one: {what}");
         }
+    }
+}
+
+/// What a simulation that is worth its name has seen.
+const MUST_HAPPEN: [&str; 29] = [
+    "reversal",
+    "raise",
+    "resume",
+    "crash",
+    "restart latched",
+    "overtaken",
+    "refused by the disk",
+    "late record",
+    "call report",
+    "breaker closed again",
+    "moving",
+    "started",
+    "no-new-calls",
+    "drained",
+    "measures-normal",
+    "verified",
+    "advance",
+    "advance by itself",
+    "complete",
+    "step-back",
+    "disable-tenant",
+    "emergency-stop",
+    "clock-stepped",
+    "asked before a stage",
+    "what lies outside agreed",
+    "what lies outside failed",
+    "refused with what is missing",
+    "refused by the calendar",
+    "restart in a stage",
+];
+
+/// One life; what happened in it, and how often.
+fn live_through(seed: u64, loud: bool) -> BTreeMap<&'static str, u64> {
+    let mut world = World::new(seed);
+    world.loud = loud;
+    let life = catch_unwind(AssertUnwindSafe(|| world.live()));
+    if let Err(panic) = life {
+        println!(
+            "SIM_SEED={seed} fails at step {}, {}",
+            world.step, world.doing
+        );
+        resume_unwind(panic);
+    }
+    world.lived
+}
+
+/// Knows what every tenant is called.
+#[derive(Debug)]
+struct Everybody;
+
+impl Names for Everybody {
+    fn name(&self, key: TenantKey) -> Option<String> {
+        let named = |tenant: &&str| TenantKey::new(tenant) == key;
+        TENANTS
+            .iter()
+            .find(|id| named(id))
+            .map(|id| (*id).to_owned())
     }
 }
 
@@ -118,6 +170,16 @@ struct World {
     told: VecDeque<Told>,
     lines: Lines,
     observations: Vec<Observation>,
+    /// What lies outside was asked or told, and has not answered.
+    hooks: VecDeque<(u64, Moment)>,
+    /// The stage that runs and when it began, by a calendar that was never stepped; and
+    /// since when, if this process has seen it begin.
+    stage: Option<(String, i64)>,
+    stage_since: Option<Tick>,
+    /// By how much the calendar was stepped, as far as the engine has noted it.
+    stepped: i64,
+    /// How long the journal was, and where the engine stood, when they were compared.
+    compared: Option<(usize, u64)>,
     shadow: Shadow,
     next_ticket: Ticket,
     step: u64,
@@ -135,7 +197,7 @@ impl World {
         let routing = engine.split().clone();
         let mut world = Self {
             lines: Lines::new(&mut random),
-            shadow: Shadow::new(&routing, &settings.wishes, now),
+            shadow: Shadow::new(&routing, &settings, now),
             random,
             now,
             wall,
@@ -146,6 +208,11 @@ impl World {
             disk: Disk::default(),
             told: VecDeque::new(),
             observations: Vec::new(),
+            hooks: VecDeque::new(),
+            stage: None,
+            stage_since: None,
+            stepped: 0,
+            compared: None,
             next_ticket: 1,
             step: 0,
             doing: "starts",
@@ -196,9 +263,10 @@ impl World {
         self.tell(Event::Tick {
             observations: &observations,
             active,
+            names: &Everybody,
         });
         let findings = &self.engine.findings;
-        assert_eq!(findings.len(), self.settings.rules.len());
+        assert!(findings.len() >= self.settings.rules.len());
         self.shadow
             .nothing_was_overlooked(&self.engine, &self.settings.rules, self.now);
     }
@@ -251,12 +319,39 @@ impl World {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         self.shadow.asked(ticket, command.clone());
+        let waives = Waives {
+            window: self.random.permille(500),
+            evidence: self.random.permille(500),
+        };
         let order = Order {
+            waives,
             actor: "operator via cli".to_owned(),
             reason: "it was my turn".to_owned(),
             command,
         };
         self.tell(Event::Order { ticket, order });
+    }
+
+    /// Or never does.
+    fn outside_answers(&mut self) {
+        let Some((id, moment)) = self.hooks.pop_front() else {
+            return;
+        };
+        if self.random.permille(100) {
+            return;
+        }
+        let agrees = self.random.permille(750);
+        if moment == Moment::BeforeStage {
+            self.note(match agrees {
+                true => "what lies outside agreed",
+                false => "what lies outside failed",
+            });
+        }
+        let result = match agrees {
+            true => Ok(()),
+            false => Err("exit code 1".to_owned()),
+        };
+        self.tell(Event::Hooked { id, result });
     }
 
     fn report(&mut self) {
@@ -275,12 +370,15 @@ impl World {
             id,
             kind,
             backend,
+            tenant: None,
             message: String::new(),
         }));
     }
 
     fn reload(&mut self) {
-        match self.random.below(10) {
+        match self.random.below(14) {
+            10 | 12 | 13 => self.settings.plan = drawn::plan(&mut self.random),
+            11 => self.settings.hooks = drawn::hooks(&mut self.random),
             0 => self.settings.rules = drawn::rules(&mut self.random),
             1 => self.settings.wishes.enabled = self.random.permille(500),
             2..=4 => self.settings.wishes.percentage = percent(self.random.of(&SHARES)),
@@ -343,7 +441,7 @@ impl World {
     }
 
     fn time_passes(&mut self) {
-        let span = self.random.of(&[1, 1, 3, 10, 30, 90, 900]);
+        let span = self.random.of(&[1, 1, 3, 10, 10, 30, 30, 90, 900, 4000]);
         self.pass(Duration::from_secs(span));
     }
 
@@ -360,6 +458,8 @@ impl World {
         let journal = Rollout::fold(&self.disk.journal);
         let latched = self.disk.latched_at_start(&journal);
         self.told.clear();
+        self.hooks.clear();
+        self.compared = None;
         self.observations.clear();
         self.lines.crash(&mut self.random);
         self.pass(Duration::from_secs(2));
@@ -380,10 +480,15 @@ impl World {
             found.generation >= journal.generation(),
             "a generation fell"
         );
-        self.shadow.restarted(&found, &self.disk, self.now);
+        if self.engine.rollout.stage().is_some() {
+            self.note("restart in a stage");
+        }
+        let phase = self.engine.rollout.phase();
+        self.shadow.restarted(&found, phase, &self.disk, self.now);
         self.routing = found;
         self.breakers = PerBackend::default();
         self.carry_out(first);
+        self.look_at_the_stage(false);
     }
 
     // -- how it is carried out -----------------------------------------------------
@@ -397,6 +502,7 @@ impl World {
         let effects = self.engine.handle(event, self.now, self.wall);
         self.shadow.decided(&effects, self.now);
         self.carry_out(effects);
+        self.look_at_the_stage(true);
     }
 
     /// As the conductor does: in the order given, and each at once.
@@ -405,6 +511,13 @@ impl World {
             println!("  {effects:?}");
         }
         let granted = self.shadow.granted(&effects);
+        // A raise that comes into force asks new again, whatever its breaker says.
+        let anew = effects.iter().any(|effect| {
+            matches!(
+                effect,
+                Effect::Publish(_) | Effect::Reply { result: Ok(_), .. }
+            )
+        });
         for effect in effects {
             match effect {
                 Effect::Publish(split) => {
@@ -428,7 +541,8 @@ impl World {
                         self.note(step.name());
                         self.shadow.step_taken(&entry, &self.engine);
                     }
-                    self.shadow.sent(&entry);
+                    self.look_at_entry(&entry);
+                    self.shadow.sent(&entry, self.wall, self.now);
                     self.disk.send(Job::Record(entry));
                 }
                 Effect::DropProvisional => self.lines.drop_provisional(&self.routing),
@@ -444,121 +558,25 @@ impl World {
                         Err(no) if no.why.contains("no space left") => {
                             self.note("refused by the disk");
                         }
+                        Err(no) if no.why.contains("Missing: ") => {
+                            self.note("refused with what is missing");
+                        }
+                        Err(no) if no.why.contains("the plan's calendar") => {
+                            self.note("refused by the calendar");
+                        }
                         _ => {}
                     }
                     self.shadow.answered(ticket);
                 }
-                Effect::Breakers(states) => self.breakers_move(states),
+                Effect::Breakers(states) => self.breakers_move(states, anew),
+                Effect::Hook(hook) => {
+                    if hook.moment == Moment::BeforeStage {
+                        self.note("asked before a stage");
+                    }
+                    self.hooks.push_back((hook.id, hook.moment));
+                }
                 Effect::Say(_) | Effect::Habits(_) => {}
             }
         }
-    }
-
-    /// A breaker is tried only after it was open, and closed only after it was tried.
-    fn breakers_move(&mut self, states: PerBackend<breaker::State>) {
-        use breaker::State::{Closed, HalfOpen, Open};
-        assert_ne!(states, self.breakers, "published without a change");
-        for backend in Backend::ALL {
-            let moved = (self.breakers[backend], states[backend]);
-            assert!(
-                !matches!(moved, (Closed, HalfOpen) | (Open, Closed)),
-                "{backend}: {moved:?}"
-            );
-            if moved == (HalfOpen, Closed) {
-                self.note("breaker closed again");
-            }
-        }
-        self.breakers = states;
-    }
-
-    // -- what must hold ------------------------------------------------------------
-
-    fn check(&mut self) {
-        assert_eq!(
-            *self.engine.split(),
-            self.routing,
-            "requests see another split"
-        );
-        self.lines.check();
-        if self.is_quiet() {
-            self.same_as_the_journal();
-            self.shadow.at_rest(&self.routing);
-        }
-        let status = self.engine.status(self.now, self.wall);
-        assert_eq!(status.latched, self.routing.latched);
-        assert_eq!(status.latched, status.verification.is_some(), "{status:?}");
-        assert_eq!(
-            status.verification.map_or(0, |seen| seen.new_calls_on_new),
-            0
-        );
-        if !status.durable && self.engine.durable {
-            self.note("late record");
-        }
-    }
-
-    /// Nothing is on its way to the disk or back.
-    fn is_quiet(&self) -> bool {
-        self.engine.pending.is_none() && self.told.is_empty() && self.disk.is_done()
-    }
-
-    /// A restart would find what runs; only since when and why a phase stands may be
-    /// told otherwise, where a step toward legacy has overtaken a raise.
-    fn same_as_the_journal(&self) {
-        let back = Rollout::fold(&self.disk.journal);
-        let everybody = TENANTS.map(|tenant| (tenant.to_owned(), List::Enabled));
-        let file = Wishes {
-            enabled: true,
-            percentage: Percentage::FULL,
-            tenants: everybody.into(),
-        };
-        let known = |rollout: &Rollout| {
-            let mut split = rollout.split(&self.settings.scheme);
-            // Numbers given to orders that were not carried out are in no journal.
-            split.generation = 0;
-            // Where a resume was recorded and overtaken, the journal's latch is younger.
-            split.latched_since = None;
-            // What a file would change tells what was seen of it, and how tenants came
-            // to be on their lists.
-            let wishes = rollout.wishes(&file, true, self.wall);
-            let wished: Vec<_> = wishes
-                .entries
-                .into_iter()
-                .map(|entry| entry.after)
-                .collect();
-            let standing = (rollout.phase(), rollout.former(), rollout.spent());
-            (split, standing, wished, wishes.refused)
-        };
-        assert_eq!(known(&back), known(&self.engine.rollout));
-        // Where a resume was recorded and overtaken, the journal begins to prove anew.
-        let here = self.engine.rollout.proof().steps();
-        let proven = back.proof().steps();
-        assert!(
-            proven.iter().all(|taken| here.contains(taken)),
-            "{proven:?}, {here:?}"
-        );
-        assert!(back.generation() <= self.engine.rollout.generation());
-        assert!(back.sequence() <= self.engine.rollout.sequence());
-        assert_eq!(
-            self.disk.latch.is_some(),
-            self.routing.latched,
-            "the latch file"
-        );
-    }
-
-    /// The disk is well again and everything on its way arrives.
-    fn come_to_rest(&mut self) {
-        self.doing = "comes to rest";
-        self.disk.heal();
-        for _ in 0..10_000 {
-            self.disk_works();
-            self.journal_answers();
-            self.check();
-            if self.is_quiet() && self.told.is_empty() {
-                break;
-            }
-        }
-        assert!(self.is_quiet(), "{:?} still waits", self.engine.pending);
-        assert!(self.engine.is_durable(self.now));
-        self.shadow.everybody_was_answered();
     }
 }

@@ -6,8 +6,10 @@ use super::{Condition, Engine, GuardStatus, Watch};
 use crate::document::FlawSet;
 use crate::measure::{Choices, ReportKind, RescueResult};
 use crate::model::{Backend, PerBackend, Percentage, Tick, Wall};
+use crate::rollout::forecast::Forecast;
+use crate::rollout::plan::Advance;
 use crate::rollout::{List, Phase, Rollout, Step, Taken};
-use crate::rules::{Action, Finding, Measure, Priority};
+use crate::rules::{Action, Finding, Measure, Priority, Rule};
 use crate::split::Live;
 
 /// What operators see: built by the engine at every tick, read by the admin
@@ -42,6 +44,10 @@ pub struct Status {
     pub condition: Condition,
     /// One for each row of the reversal table, then of the alert table.
     pub rules: Vec<RuleStatus>,
+    /// Where it stands in its plan; None without one.
+    pub plan: Option<PlanStatus>,
+    /// An emergency stop lets nobody through.
+    pub stopped: bool,
     /// Webhooks that were rescued, or could not be, since the process began.
     pub rescues: Vec<(RescueResult, u64)>,
     /// The last reversal or total rollback, and what has been seen since.
@@ -60,6 +66,52 @@ pub struct Status {
     pub at: Wall,
     /// How long the process runs.
     pub uptime: Duration,
+}
+
+/// Where a rollout stands in its plan.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PlanStatus {
+    /// Who takes the next step.
+    pub advance: Advance,
+    /// Every stage, in its order.
+    pub stages: Vec<StageStatus>,
+    /// The number of the stage that runs, among these; 0: none does, or the plan does not
+    /// know it any more.
+    pub number: u16,
+    /// The name of the stage that runs.
+    pub stage: Option<String>,
+    /// The name of the stage that comes next; None: the end of the plan.
+    pub next: Option<String>,
+    /// When it began.
+    pub since: Option<Wall>,
+    /// How long it has run.
+    pub soaked: Duration,
+    /// How long it must.
+    pub soak: Duration,
+    /// Distinct calls begun on new in it.
+    pub calls: u64,
+    /// How many there must be.
+    pub calls_min: u64,
+    /// Its gates, as they stand now.
+    pub gates: Vec<RuleStatus>,
+    /// What is missing before the next stage, in words, one each; empty: it may begin.
+    pub waits_for: Vec<String>,
+    /// When the calendar next allows a step toward new, if it does not now.
+    pub opens: Option<Wall>,
+    /// How soon each rule would notice a fault at the traffic of the stage that runs, or
+    /// of the next where none does.
+    pub forecast: Vec<Forecast>,
+}
+
+/// One stage as operators see it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StageStatus {
+    /// Its name.
+    pub name: String,
+    /// Its share of new.
+    pub percentage: Percentage,
+    /// How long it runs at least.
+    pub soak: Duration,
 }
 
 /// One backend's numbers.
@@ -186,6 +238,8 @@ pub struct Reported {
     pub kind: ReportKind,
     /// Where; new if not said.
     pub backend: Backend,
+    /// Of which tenant, by the id that orders name it by.
+    pub tenant: Option<String>,
     /// In whose words.
     pub message: String,
 }
@@ -194,6 +248,7 @@ pub struct Reported {
 pub(super) fn build(engine: &mut Engine, now: Tick, wall: Wall) -> Status {
     let backends = PerBackend::from_fn(|backend| backend_status(engine, backend, now));
     let guards = PerBackend::from_fn(|backend| engine.guard.status(backend, now, wall));
+    let plan = engine.plan_status(now, wall);
     let day_since = engine.evidence.day_since();
     let engine = &*engine;
     let rollout = &engine.rollout;
@@ -218,19 +273,16 @@ pub(super) fn build(engine: &mut Engine, now: Tick, wall: Wall) -> Status {
         backends,
         guards,
         condition: engine.condition.clone(),
+        plan,
+        stopped: engine.split.stopped,
         rescues: RescueResult::ALL
             .into_iter()
             .map(|result| (result, engine.rescues[result as usize]))
             .collect(),
         rules: rules
             .map(|(rule, finding)| RuleStatus {
-                finding: finding.clone(),
-                measure: rule.measure,
-                action: rule.action,
-                over: rule.over,
-                calls_min: rule.calls_min,
-                priority: rule.priority,
                 firing: engine.alarms.firing(&rule.name),
+                ..row(rule, finding)
             })
             .collect(),
         verification: engine
@@ -246,6 +298,19 @@ pub(super) fn build(engine: &mut Engine, now: Tick, wall: Wall) -> Status {
     }
 }
 
+/// A row and what it found.
+pub(super) fn row(rule: &Rule, finding: &Finding) -> RuleStatus {
+    RuleStatus {
+        finding: finding.clone(),
+        measure: rule.measure,
+        action: rule.action,
+        over: rule.over,
+        calls_min: rule.calls_min,
+        priority: rule.priority,
+        firing: false,
+    }
+}
+
 /// After this many calls without a single end, the status callback is missing.
 const CALLS_WITHOUT_END: u64 = 50;
 
@@ -253,14 +318,21 @@ fn notes(engine: &Engine, backends: &PerBackend<BackendStatus>, now: Tick) -> Ve
     let mut notes = Vec::new();
     let mut note = |text: &str| notes.push(text.to_owned());
     if engine.rollout.sequence() <= 1 && engine.rollout.phase() == Phase::Idle {
-        note(
-            "Everything goes to legacy: nothing was ever put on new here. Begin with `switchback set 5 --reason \"…\"`.",
-        );
+        let begin = match engine.settings.plan {
+            Some(_) => "advance",
+            None => "set 5",
+        };
+        note(&format!(
+            "Everything goes to legacy: nothing was ever put on new here. Begin with `switchback {begin} --reason \"…\"`."
+        ));
     }
     if !engine.is_durable(now) {
         note(
             "What was decided is not all on disk. Raises are refused until it is; look at the state directory's disk.",
         );
+    }
+    if let Some(lost) = engine.plan_notes() {
+        note(&lost);
     }
     for unseen in no_ends(engine, backends) {
         note(&unseen);

@@ -2,10 +2,10 @@
 //! publish, latch, record, and wait for nothing; toward new record first, and
 //! publish when the journal has it.
 
-use super::{Effect, Engine, Pending, Refusal, RefusalKind, Ticket};
+use super::{Effect, Engine, Pending, Refusal, RefusalKind, Ticket, closed};
 use crate::engine::{Done, Notice, RECORD_LATE, Severity, UNRECORDED};
-use crate::model::{Tick, Wall};
-use crate::rollout::{Action, Entry, Order};
+use crate::model::{TenantKey, Tick, Wall};
+use crate::rollout::{Action, Command, Entry, Order};
 
 impl Engine {
     /// An operator's (or a hold rule's) order.
@@ -17,9 +17,21 @@ impl Engine {
         wall: Wall,
         effects: &mut Vec<Effect>,
     ) {
+        if order.command == Command::Advance {
+            return match self.advance(ticket, order, now, wall) {
+                Ok(step) => self.take_planned(step, now, wall, effects),
+                Err(refusal) => reply(effects, ticket, Err(refusal)),
+            };
+        }
+        // A resume after a latch changes the stage; the hour before belongs to the old one.
+        let resumes = matches!(order.command, Command::Resume { .. });
+        let staged = self.settings.plan.is_some() || self.rollout.stage().is_some();
+        if resumes && self.rollout.latched() && staged {
+            self.close_hour(now, wall, effects);
+        }
         let placeable = self.settings.scheme.hash.takes(order.command.percentage());
         let decided = match placeable {
-            true => self.rollout.decide(order, wall),
+            true => self.decide(order, wall),
             false => Err(Refusal {
                 kind: RefusalKind::Invalid,
                 why: "with hash = \"java31\" a percentage is a whole number, as in the applications' own".to_owned(),
@@ -27,11 +39,48 @@ impl Engine {
         };
         match decided {
             Err(refusal) => reply(effects, ticket, Err(refusal)),
-            Ok(entry) if entry.is_raise() => self.raise(entry, ticket, now, effects),
+            Ok(entry) if entry.is_raise() => match self.within_calendar(entry, order, wall) {
+                Ok(entry) => self.raise(entry, ticket, now, effects),
+                Err(refusal) => reply(effects, ticket, Err(refusal)),
+            },
             Ok(mut entry) => {
                 self.remark(&order.command, &mut entry);
                 self.lower(entry, ticket, now, effects);
             }
+        }
+    }
+
+    /// What follows from an order under the plan in force.
+    pub(super) fn decide(&self, order: &Order, wall: Wall) -> Result<Entry, Refusal> {
+        let plan = self.settings.plan.as_deref();
+        self.rollout.decide_in(order, plan, wall)
+    }
+
+    /// Every raise asks the plan's calendar, unless its giver passes over it.
+    fn within_calendar(
+        &self,
+        mut entry: Entry,
+        order: &Order,
+        wall: Wall,
+    ) -> Result<Entry, Refusal> {
+        // To go on at what there was, or from nothing, raises nothing.
+        let resumes = entry.action == Action::Resume;
+        if resumes && entry.after.percentage <= entry.before.percentage {
+            return Ok(entry);
+        }
+        match closed(&self.settings, wall) {
+            None => Ok(entry),
+            Some(why) if order.waives.window => {
+                entry.notes.push(format!("Passed over: {why}."));
+                Ok(entry)
+            }
+            Some(why) => Err(Refusal {
+                kind: RefusalKind::Conflict,
+                why: format!(
+                    "the plan's calendar allows nothing to be raised now: {why}. `--hotfix` \
+                     passes over it"
+                ),
+            }),
         }
     }
 
@@ -46,6 +95,7 @@ impl Engine {
         let entry = self.overtake(entry, effects);
         self.rollout.apply(&entry);
         self.publish(now, effects);
+        self.stage_changed(now, now, entry.stamp.at);
         if entry.latches() {
             effects.push(Effect::Latch {
                 reason: entry.latch_reason(),
@@ -60,10 +110,19 @@ impl Engine {
         if begins {
             self.begin_verification(entry.reason.clone(), entry.stamp.at, now);
         }
+        let outside = entry.clone();
         self.record(entry, now, effects);
         if begins {
             effects.push(Effect::DropProvisional);
         }
+        if outside.action == Action::EmergencyStop {
+            effects.push(Effect::Say(Notice {
+                severity: Severity::Critical,
+                rule: None,
+                text: format!("{} ({})", outside.said(), outside.because()),
+            }));
+        }
+        self.tell_outside(&outside, effects);
         reply(effects, ticket, Ok(done));
     }
 
@@ -116,6 +175,7 @@ impl Engine {
         effects.push(Effect::Record(Box::new(entry.clone())));
         self.pending = Some(Pending {
             entry,
+            sent: now,
             ticket,
             unlatching: false,
         });
@@ -124,6 +184,7 @@ impl Engine {
     /// A step toward legacy waits for no raise: one that is still on its way to the
     /// disk is not carried out any more, whether or not its record arrives.
     pub(super) fn overtake(&mut self, entry: Entry, effects: &mut Vec<Effect>) -> Entry {
+        self.drop_waiting(effects);
         let Some(pending) = self.pending.take() else {
             return entry;
         };
@@ -173,12 +234,22 @@ impl Engine {
             return;
         };
         self.rollout.apply(&pending.entry);
-        effects.extend(self.guard.ask_new_again(now).map(Effect::Breakers));
+        // A person (or the file) says by it that new is well. The plan does not.
+        if !matches!(pending.entry.actor.as_str(), "plan") {
+            effects.extend(self.guard.ask_new_again(now).map(Effect::Breakers));
+        }
         if pending.entry.action == Action::Resume {
             // A hold that is lifted moves no call, and would trip again at once.
             self.begin_epoch(now);
         }
         self.publish(now, effects);
+        self.stage_changed(pending.sent, now, pending.entry.stamp.at);
+        if pending.entry.action == Action::TenantClear {
+            for id in pending.entry.after.tenants.keys() {
+                self.evidence.tenant_cleared(TenantKey::new(id));
+            }
+        }
+        self.tell_outside(&pending.entry, effects);
         let done = Done {
             said: pending.entry.said(),
             durable: true,
@@ -220,13 +291,15 @@ impl Engine {
             return;
         };
         // Both entries, as a restart would read them; nothing is published between.
+        let stopped = self.rollout.stopped();
         self.rollout.apply(&pending.entry);
-        let latched = self
-            .rollout
-            .latched_at_start("the latch file could not be cleared", wall);
+        let latched =
+            self.rollout
+                .latched_again("the latch file could not be cleared", stopped, wall);
         if let Some(entry) = latched {
             self.rollout.apply(&entry);
             self.publish(now, effects);
+            self.stage_changed(now, now, wall);
             self.record(entry, now, effects);
         }
         let why = format!(
@@ -243,7 +316,11 @@ impl Engine {
     }
 }
 
-fn reply(effects: &mut Vec<Effect>, ticket: Option<Ticket>, result: Result<Done, Refusal>) {
+pub(super) fn reply(
+    effects: &mut Vec<Effect>,
+    ticket: Option<Ticket>,
+    result: Result<Done, Refusal>,
+) {
     match (ticket, result) {
         (Some(ticket), result) => effects.push(Effect::Reply { ticket, result }),
         (None, Err(refusal)) => effects.push(Effect::Say(Notice {

@@ -2,10 +2,17 @@
 
 use std::io;
 
-use super::disk::Medium;
-use super::line;
+use super::disk::{Medium, Turned};
 use super::read::Found;
-use crate::rollout::Entry;
+use super::{line, segments};
+use crate::model::Wall;
+use crate::rollout::{Action, Entry, Follows};
+
+/// A segment that has grown by more than this since its checkpoint is closed: 16 MiB.
+pub(super) const SEGMENT_BYTES: u64 = 16 << 20;
+
+/// A segment older than this is closed: 30 days, in milliseconds.
+pub(super) const SEGMENT_AGE_MS: i64 = 30 * 86_400_000;
 
 /// The journal, open at its end.
 pub(super) struct Book {
@@ -15,6 +22,18 @@ pub(super) struct Book {
     /// Checksum of the last of them.
     checksum: String,
     trust: Trust,
+    running: Running,
+}
+
+/// The running segment, as far as its end is concerned.
+#[derive(Clone, Copy, Debug, Default)]
+struct Running {
+    /// Bytes of the checkpoint it begins with.
+    opening: u64,
+    /// When its first line was made.
+    began: Option<Wall>,
+    /// Number of the first entry that is its own.
+    first: Option<u64>,
 }
 
 /// What is known about the file.
@@ -38,6 +57,17 @@ impl std::fmt::Debug for Book {
     }
 }
 
+impl Running {
+    fn found(found: &Found) -> Self {
+        let own = usize::from(found.opening > 0);
+        Self {
+            opening: found.opening,
+            began: found.entries.first().map(|entry| entry.stamp.at),
+            first: found.entries.get(own).map(|entry| entry.stamp.sequence),
+        }
+    }
+}
+
 impl Book {
     /// A book that goes on after what was found, on a file of `len` bytes.
     pub(super) fn new(medium: Box<dyn Medium>, found: &Found, len: u64) -> Self {
@@ -50,7 +80,56 @@ impl Book {
             } else {
                 Trust::Whole
             },
+            running: Running::found(found),
         }
+    }
+
+    /// Is it time to close the segment? Never one that holds nothing of its own.
+    pub(super) fn is_full(&self, now: Wall) -> bool {
+        let Running {
+            opening,
+            began,
+            first,
+        } = self.running;
+        let age = began.map_or(0, |began| now.0.saturating_sub(began.0));
+        first.is_some() && (self.good - opening > SEGMENT_BYTES || age > SEGMENT_AGE_MS)
+    }
+
+    /// Closes the segment and begins the next with this checkpoint. Says what the closed
+    /// one is called; whether that is durable, [`Book::is_whole`] says.
+    ///
+    /// # Errors
+    ///
+    /// The disk's; it goes on in the segment it is in.
+    pub(super) fn turn(&mut self, mut checkpoint: Entry) -> io::Result<String> {
+        self.repair()?;
+        let closed = segments::name(self.running.first.unwrap_or_default());
+        if let Action::Checkpoint(kept) = &mut checkpoint.action {
+            kept.follows = Some(Follows {
+                file: closed.clone(),
+                checksum: self.checksum.clone(),
+            });
+        }
+        let (line, checksum) = line::encode(&checkpoint, &self.checksum);
+        let turned = self.medium.turn(&line, &closed)?;
+        self.good = line.len() as u64;
+        self.checksum = checksum;
+        self.running = Running {
+            opening: self.good,
+            began: Some(checkpoint.stamp.at),
+            first: None,
+        };
+        if let Turned::Perhaps(error) = turned {
+            tracing::debug!(%error, "The name of a new segment may not be durable.");
+            self.trust = Trust::Nothing;
+        }
+        Ok(closed)
+    }
+
+    /// A way to read back everything that is known to be good.
+    pub(super) fn reader(&self) -> io::Result<impl FnOnce() -> io::Result<Vec<u8>> + Send + use<>> {
+        let (read, good) = (self.medium.reader()?, self.good);
+        Ok(move || read(good))
     }
 
     /// Is everything in the file known to be good?
@@ -75,6 +154,8 @@ impl Book {
         self.good += line.len() as u64;
         self.checksum = checksum;
         self.trust = Trust::Whole;
+        self.running.first.get_or_insert(entry.stamp.sequence);
+        self.running.began.get_or_insert(entry.stamp.at);
         Ok(())
     }
 

@@ -8,10 +8,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::thread;
 use std::time::Duration;
 
-use super::RETRY;
 use super::book::Book;
 use super::latch::Latch;
-use crate::rollout::Entry;
+use super::turns::Turns;
+use super::{RETRY, read};
+use crate::model::Wall;
+use crate::rollout::{Entry, Rollout};
 
 /// Most entries that wait for the disk. At one order a second the disk may fail for
 /// a quarter of an hour; then [`Handle::send`] gives the job back.
@@ -33,6 +35,14 @@ pub enum Job {
     Record(Box<Entry>),
     /// Clear the latch. Only after the record of a resume, and tried once.
     Unlatch,
+    /// Read back what is on disk and say whether it folds to this. To be sent when
+    /// nothing is on its way to the disk; left out while something is.
+    Compare {
+        /// What runs.
+        rollout: Box<Rollout>,
+        /// The moment, by which old segments are deleted.
+        at: Wall,
+    },
 }
 
 /// What became of a job.
@@ -57,10 +67,25 @@ pub enum JournalEvent {
     /// Something failed. An unlatch is given up, and the latch stands; all else is
     /// tried again.
     Failed {
-        /// What was being done: `record`, `latch`, `unlatch`, `repair`.
+        /// What was being done: `record`, `latch`, `unlatch`, `repair`, `turn`, `prune`.
         what: &'static str,
         /// The system's word.
         error: String,
+    },
+    /// What was read back from the disk, against what runs.
+    Compared {
+        /// What differs, each in words; empty: nothing.
+        differs: Vec<String>,
+    },
+    /// The journal goes on in a new segment.
+    Turned {
+        /// What the closed one is called.
+        closed: String,
+    },
+    /// Segments were deleted because the policy says so.
+    Pruned {
+        /// What they were called.
+        files: Vec<String>,
     },
     /// From now on everything that was sent is on the disk, or something is not.
     /// Before the first of these, everything is.
@@ -87,32 +112,19 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    pub(super) fn new(
-        lock: File,
-        latch: Latch,
-        book: Book,
-        pending: Vec<Entry>,
-        latched: bool,
-    ) -> Self {
-        let work = Work {
-            latch,
-            book,
-            pending: pending.into(),
-            to_latch: None,
-            latched,
-            durable: true,
-        };
+    pub(super) const fn new(lock: File, work: Work) -> Self {
         Self { work, lock }
     }
 
-    /// Starts the thread. `on_event` is called on it and must not wait.
+    /// Starts the thread. `on_event` is called on it, and on one that reads back, and must
+    /// not wait.
     ///
     /// # Errors
     ///
     /// The system gives no thread.
     pub fn spawn(
         self,
-        on_event: impl Fn(JournalEvent) + Send + 'static,
+        on_event: impl Fn(JournalEvent) + Send + Sync + 'static,
     ) -> std::io::Result<Handle> {
         let Self { mut work, lock } = self;
         let (jobs, inbox) = sync_channel(QUEUE);
@@ -122,12 +134,13 @@ impl Keeper {
         thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || {
-                run(&mut work, &inbox, &|event| {
+                let tell: Tell = Arc::new(move |event| {
                     if let JournalEvent::Recorded { .. } | JournalEvent::Refused { .. } = event {
                         counted.fetch_sub(1, Ordering::Relaxed);
                     }
                     on_event(event);
                 });
+                run(&mut work, &inbox, &tell);
                 drop(lock);
                 // Nobody listens after `close` has run out of time.
                 done.send(work.is_durable()).ok();
@@ -185,7 +198,12 @@ impl Handle {
     }
 }
 
-fn run(work: &mut Work, inbox: &Receiver<Job>, tell: &dyn Fn(JournalEvent)) {
+/// Where events go, from the journal's thread and from one that reads back.
+type Tell = Arc<dyn Fn(JournalEvent) + Send + Sync>;
+
+fn run(work: &mut Work, inbox: &Receiver<Job>, told: &Tell) {
+    let tell = &**told;
+    let mut check = None;
     work.retry(tell);
     loop {
         let job = if work.is_durable() {
@@ -194,7 +212,22 @@ fn run(work: &mut Work, inbox: &Receiver<Job>, tell: &dyn Fn(JournalEvent)) {
             inbox.recv_timeout(RETRY)
         };
         match job {
-            Ok(job) => work.carry_out(job, tell),
+            Ok(Job::Compare { rollout, at }) => {
+                work.turns.prune(at, tell);
+                // A disk that hangs keeps one reader, not one every ten minutes.
+                let busy = |check: &thread::JoinHandle<()>| !check.is_finished();
+                if !check.as_ref().is_some_and(busy) {
+                    check = work.comparison(rollout).and_then(|compare| {
+                        let told = Arc::clone(told);
+                        let reader = thread::Builder::new().name("journal-check".to_owned());
+                        reader.spawn(move || told(compare())).ok()
+                    });
+                }
+            }
+            Ok(job) => {
+                work.carry_out(job, tell);
+                work.turn(tell);
+            }
             Err(RecvTimeoutError::Timeout) => work.retry(tell),
             Err(RecvTimeoutError::Disconnected) => {
                 if !work.is_durable() {
@@ -208,17 +241,19 @@ fn run(work: &mut Work, inbox: &Receiver<Job>, tell: &dyn Fn(JournalEvent)) {
 
 /// What the thread has to do.
 #[derive(Debug)]
-struct Work {
-    latch: Latch,
-    book: Book,
+pub(super) struct Work {
+    pub(super) latch: Latch,
+    pub(super) book: Book,
     /// Entries that are not on the disk, in order. Bounded by [`Handle::send`].
-    pending: VecDeque<Entry>,
+    pub(super) pending: VecDeque<Entry>,
     /// The reason of a latch that is not on the disk.
-    to_latch: Option<String>,
+    pub(super) to_latch: Option<String>,
     /// Does the last line of the journal say latched, or did the latch at start?
-    latched: bool,
+    pub(super) latched: bool,
     /// What was last told.
-    durable: bool,
+    pub(super) durable: bool,
+    /// When the next segment begins, and how long old ones are kept.
+    pub(super) turns: Turns,
 }
 
 impl Work {
@@ -234,6 +269,12 @@ impl Work {
                 self.write_pending(tell);
             }
             Job::Unlatch => self.unlatch(tell),
+            Job::Compare { rollout, at } => {
+                self.turns.prune(at, tell);
+                if let Some(compare) = self.comparison(rollout) {
+                    tell(compare());
+                }
+            }
         }
         self.tell_durable(tell);
     }
@@ -270,6 +311,7 @@ impl Work {
             }
             let sequence = entry.stamp.sequence;
             self.latched = entry.after.latched;
+            self.turns.recorded(entry);
             self.pending.pop_front();
             tell(JournalEvent::Recorded { sequence });
         }
@@ -290,6 +332,7 @@ impl Work {
         match recorded {
             Ok(()) => {
                 self.latched = entry.after.latched;
+                self.turns.recorded(entry);
                 tell(JournalEvent::Recorded { sequence });
             }
             Err(error) => tell(JournalEvent::Refused { sequence, error }),
@@ -316,6 +359,29 @@ impl Work {
         }
     }
 
+    /// Closes the segment if it is time. After an answer, never before one.
+    fn turn(&mut self, tell: &dyn Fn(JournalEvent)) {
+        if self.is_durable() {
+            self.turns.turn(&mut self.book, tell);
+            self.tell_durable(tell);
+        }
+    }
+
+    /// Reads back what is on disk, against what runs: to be done elsewhere, because it
+    /// takes its time. None while something is not on disk.
+    fn comparison(&self, rollout: Box<Rollout>) -> Option<impl FnOnce() -> JournalEvent + use<>> {
+        if !self.is_durable() {
+            return None;
+        }
+        let read = self.book.reader();
+        Some(move || {
+            let bytes = read.and_then(|read| read());
+            JournalEvent::Compared {
+                differs: compare(&rollout, bytes),
+            }
+        })
+    }
+
     fn is_durable(&self) -> bool {
         self.pending.is_empty() && self.to_latch.is_none() && self.book.is_whole()
     }
@@ -328,7 +394,19 @@ impl Work {
     }
 }
 
-fn failed(what: &'static str, error: &std::io::Error) -> JournalEvent {
+/// What differs between what runs and what the journal's bytes fold to.
+fn compare(live: &Rollout, bytes: std::io::Result<Vec<u8>>) -> Vec<String> {
+    let found = match bytes {
+        Ok(bytes) => read::scan(&bytes),
+        Err(error) => return vec![format!("the journal cannot be read back ({error})")],
+    };
+    if let Some(damage) = found.damage {
+        return vec![format!("the journal cannot be read back: {damage}")];
+    }
+    live.differs_from(&found.entries)
+}
+
+pub(super) fn failed(what: &'static str, error: &std::io::Error) -> JournalEvent {
     JournalEvent::Failed {
         what,
         error: error.to_string(),

@@ -59,6 +59,16 @@ impl Latch {
         Ok((latch, set))
     }
 
+    /// What it says, of a directory that is not ours. None too where there is none yet.
+    pub(super) fn peek(dir: &Path) -> Result<Option<String>, String> {
+        let path = dir.join("latch");
+        match File::open(&path) {
+            Ok(file) => Self { path, file }.read(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
     /// Everything to legacy, durably.
     pub(super) fn set(&mut self, reason: &str) -> io::Result<()> {
         self.overwrite(&content(Some(reason)))

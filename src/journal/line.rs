@@ -2,20 +2,28 @@
 //! works with, and the checksum that chains it to the line before.
 //!
 //! The checksum is XXH3-128 in lower-case hexadecimal, over the checksum of the
-//! line before (nothing for the first) followed by this line's bytes up to
+//! line before (nothing for the first; for a checkpoint, of the segment it goes on
+//! from) followed by this line's bytes up to
 //! `,"checksum"`. It is taken over bytes, not over meanings, so that a field this
 //! version does not know is protected as well.
 
-use std::collections::BTreeMap;
+mod checkpoint;
+mod hour;
+mod side;
+#[cfg(test)]
+mod tests;
+mod told;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
+use self::checkpoint::{Behind, Kept};
+use self::hour::Added;
+use self::side::Side;
+use self::told::{Saw, Wished};
 use crate::model::{Percentage, Wall};
-use crate::rollout::{
-    Action, Entry, Evidence, Former, List, Listed, Phase, Snapshot, Stamp, Step, Wishes,
-};
+use crate::rollout::{Action, Entry, Evidence, Listed, Stamp, Step};
 
 /// What stands between a line's own fields and its 32 digits.
 const BEFORE: &[u8] = b",\"checksum\":\"";
@@ -23,8 +31,6 @@ const BEFORE: &[u8] = b",\"checksum\":\"";
 const AFTER: &[u8] = b"\"}";
 /// Digits of a checksum.
 const DIGITS: usize = 32;
-/// The action whose step stands in a field of its own.
-const VERIFICATION: &str = "verification";
 
 /// An entry as a line with its line break, and the line's checksum.
 pub(super) fn encode(entry: &Entry, previous: &str) -> (Vec<u8>, String) {
@@ -80,6 +86,38 @@ pub(super) fn time(at: Wall) -> String {
         .to_string()
 }
 
+/// The moment that was written so.
+fn moment(text: &str) -> Result<Wall, String> {
+    let at: Timestamp = text.parse().map_err(|_| format!("`{text}` is no time"))?;
+    Ok(Wall(at.as_millisecond()))
+}
+
+/// The checksum that the first line of a file says it goes on from: that of the segment
+/// before it, which may not be there any more.
+pub(super) fn goes_on_from(line: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct First {
+        checkpoint: Link,
+    }
+    #[derive(Deserialize)]
+    struct Link {
+        follows: Behind,
+    }
+    let first: First = serde_json::from_slice(line).ok()?;
+    Some(first.checkpoint.follows.checksum)
+}
+
+/// When a line says that it was made.
+pub(super) fn written_at(line: &[u8]) -> Option<Wall> {
+    #[derive(Deserialize)]
+    struct Made {
+        time: String,
+    }
+    let made: Made = serde_json::from_slice(line).ok()?;
+    moment(&made.time).ok()
+}
+
+/// One line. What is read without a default has been there since the first version.
 #[derive(Serialize, Deserialize)]
 struct Line {
     sequence: u64,
@@ -94,6 +132,16 @@ struct Line {
     step: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     count: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by_ms: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hour: Option<Added>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    checkpoint: Option<Kept>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    backup: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ok: Option<bool>,
     before: Side,
     after: Side,
     generation: u64,
@@ -106,76 +154,22 @@ struct Line {
     notes: Vec<String>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Side {
-    phase: String,
-    percentage: f64,
-    enabled: bool,
-    latched: bool,
-    #[serde(default, skip_serializing_if = "is_false")]
-    moves_live: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    former: Option<Before>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    tenants: BTreeMap<String, Option<String>>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Before {
-    percentage: f64,
-    enabled: bool,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Saw {
-    rule: String,
-    #[serde(default)]
-    measure: String,
-    #[serde(default)]
-    over_secs: u64,
-    value: Option<f64>,
-    legacy: Option<f64>,
-    threshold: Option<f64>,
-    #[serde(default)]
-    samples: u64,
-    #[serde(default)]
-    failed: u64,
-    early: Option<f64>,
-    #[serde(default)]
-    because: String,
-    #[serde(default)]
-    config_hash: String,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Wished {
-    enabled: bool,
-    percentage: f64,
-    #[serde(default)]
-    tenants: BTreeMap<String, String>,
-}
-
 impl From<&Entry> for Line {
     fn from(entry: &Entry) -> Self {
-        let (rule, set_aside) = match &entry.action {
-            Action::Reverse { rule } => (Some(rule.clone()), None),
-            Action::JournalDamaged { set_aside } => (None, Some(set_aside.clone())),
-            _ => (None, None),
-        };
-        let step = match &entry.action {
-            Action::Verification { step, count } => Some((step.name().to_owned(), *count)),
-            _ => None,
-        };
-        let (step, count) = step.unzip();
-        Self {
+        let mut line = Self {
             sequence: entry.stamp.sequence,
             time: time(entry.stamp.at),
             actor: entry.actor.clone(),
             action: entry.action.name().to_owned(),
-            rule,
-            set_aside,
-            step,
-            count,
+            rule: None,
+            set_aside: None,
+            step: None,
+            count: None,
+            by_ms: None,
+            hour: None,
+            checkpoint: None,
+            backup: None,
+            ok: None,
             before: Side::from(&entry.before),
             after: Side::from(&entry.after),
             generation: entry.generation,
@@ -183,32 +177,39 @@ impl From<&Entry> for Line {
             evidence: entry.evidence.as_ref().map(Saw::from),
             file: entry.seen.as_ref().map(Wished::from),
             notes: entry.notes.clone(),
+        };
+        match &entry.action {
+            Action::Reverse { rule }
+            | Action::StepBack { rule }
+            | Action::DisableTenant { rule } => line.rule = Some(rule.clone()),
+            Action::JournalDamaged { set_aside } => line.set_aside = Some(set_aside.clone()),
+            Action::Verification { step, count } => {
+                line.step = Some(step.name().to_owned());
+                line.count = Some(*count);
+            }
+            Action::ClockStepped { by_ms } => line.by_ms = Some(*by_ms),
+            Action::Totals(hour) => line.hour = Some(Added::from(&**hour)),
+            Action::RollbackData { backup, ok } => {
+                line.backup = Some(backup.clone());
+                line.ok = *ok;
+            }
+            Action::Checkpoint(kept) => line.checkpoint = Some(Kept::from(&**kept)),
+            _ => {}
         }
+        line
     }
 }
 
 impl Line {
-    fn into_entry(self) -> Result<Entry, String> {
-        let at: Timestamp = self
-            .time
-            .parse()
-            .map_err(|_| format!("`{}` is no time", self.time))?;
-        let step = self.step.as_deref().and_then(Step::from_name);
-        let action = match step.filter(|_| self.action == VERIFICATION) {
-            Some(step) => Action::Verification {
-                step,
-                count: self.count.unwrap_or_default(),
-            },
-            None => Action::from_name(&self.action, self.rule.or(self.set_aside)),
-        };
+    fn into_entry(mut self) -> Result<Entry, String> {
         Ok(Entry {
+            action: self.action()?,
             stamp: Stamp {
                 sequence: self.sequence,
-                at: Wall(at.as_millisecond()),
+                at: moment(&self.time)?,
             },
             actor: self.actor,
             reason: self.reason,
-            action,
             before: self.before.into_snapshot()?,
             after: self.after.into_snapshot()?,
             generation: self.generation,
@@ -217,119 +218,35 @@ impl Line {
             notes: self.notes,
         })
     }
-}
 
-impl From<&Snapshot> for Side {
-    fn from(side: &Snapshot) -> Self {
-        let name = |listed: &Option<Listed>| listed.map(|listed| listed.name().to_owned());
-        Self {
-            phase: side.phase.name().to_owned(),
-            percentage: side.percentage.as_f64(),
-            enabled: side.enabled,
-            latched: side.latched,
-            moves_live: side.moves_live,
-            former: side.former.map(|former| Before {
-                percentage: former.percentage.as_f64(),
-                enabled: former.enabled,
-            }),
-            tenants: side
-                .tenants
-                .iter()
-                .map(|(id, listed)| (id.clone(), name(listed)))
-                .collect(),
-        }
-    }
-}
-
-impl Side {
-    fn into_snapshot(self) -> Result<Snapshot, String> {
-        let mut tenants = BTreeMap::new();
-        for (id, name) in self.tenants {
-            let standing = name.map(|name| listed(&name)).transpose()?;
-            tenants.insert(id, standing);
-        }
-        let former = match self.former {
-            Some(former) => Some(Former {
-                percentage: percentage(former.percentage)?,
-                enabled: former.enabled,
-            }),
-            None => None,
-        };
-        Ok(Snapshot {
-            phase: Phase::from_name(&self.phase)
-                .ok_or_else(|| format!("`{}` is no phase", self.phase))?,
-            percentage: percentage(self.percentage)?,
-            enabled: self.enabled,
-            latched: self.latched,
-            moves_live: self.moves_live,
-            former,
-            tenants,
-        })
-    }
-}
-
-impl From<&Evidence> for Saw {
-    fn from(saw: &Evidence) -> Self {
-        let saw = saw.clone();
-        Self {
-            rule: saw.rule,
-            measure: saw.measure,
-            over_secs: saw.over_secs,
-            value: saw.value,
-            legacy: saw.legacy,
-            threshold: saw.threshold,
-            samples: saw.samples,
-            failed: saw.failed,
-            early: saw.early,
-            because: saw.because,
-            config_hash: saw.config_hash,
-        }
-    }
-}
-
-impl From<Saw> for Evidence {
-    fn from(saw: Saw) -> Self {
-        Self {
-            rule: saw.rule,
-            measure: saw.measure,
-            over_secs: saw.over_secs,
-            value: saw.value,
-            legacy: saw.legacy,
-            threshold: saw.threshold,
-            samples: saw.samples,
-            failed: saw.failed,
-            early: saw.early,
-            because: saw.because,
-            config_hash: saw.config_hash,
-        }
-    }
-}
-
-impl From<&Wishes> for Wished {
-    fn from(wishes: &Wishes) -> Self {
-        let name = |list: List| Listed::from(list).name().to_owned();
-        Self {
-            enabled: wishes.enabled,
-            percentage: wishes.percentage.as_f64(),
-            tenants: wishes
-                .tenants
-                .iter()
-                .map(|(id, list)| (id.clone(), name(*list)))
-                .collect(),
-        }
-    }
-}
-
-impl Wished {
-    fn into_wishes(self) -> Result<Wishes, String> {
-        let mut tenants = BTreeMap::new();
-        for (id, name) in self.tenants {
-            tenants.insert(id, listed(&name)?.list());
-        }
-        Ok(Wishes {
-            enabled: self.enabled,
-            percentage: percentage(self.percentage)?,
-            tenants,
+    /// What was done. An action that lacks what it needs was written by another version.
+    fn action(&mut self) -> Result<Action, String> {
+        let other = || Action::Other(self.action.clone());
+        Ok(match self.action.as_str() {
+            "verification" => {
+                let step = self.step.as_deref().and_then(Step::from_name);
+                let count = self.count.unwrap_or_default();
+                step.map_or_else(other, |step| Action::Verification { step, count })
+            }
+            "clock-stepped" => {
+                let by_ms = self.by_ms;
+                by_ms.map_or_else(other, |by_ms| Action::ClockStepped { by_ms })
+            }
+            "rollback-data" => {
+                let ok = self.ok;
+                self.backup
+                    .take()
+                    .map_or_else(other, |backup| Action::RollbackData { backup, ok })
+            }
+            "totals" => match self.hour.take() {
+                Some(hour) => Action::Totals(Box::new(hour.into_hour()?)),
+                None => other(),
+            },
+            "checkpoint" => match self.checkpoint.take() {
+                Some(kept) => Action::Checkpoint(Box::new(kept.into_checkpoint()?)),
+                None => other(),
+            },
+            name => Action::from_name(name, self.rule.take().or_else(|| self.set_aside.take())),
         })
     }
 }

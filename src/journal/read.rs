@@ -3,7 +3,7 @@
 use serde_json::de::StreamDeserializer;
 
 use super::line;
-use crate::rollout::Entry;
+use crate::rollout::{Action, Entry};
 
 /// What a journal's bytes hold.
 #[derive(Debug, Default)]
@@ -12,6 +12,8 @@ pub(super) struct Found {
     pub(super) entries: Vec<Entry>,
     /// How many bytes they take.
     pub(super) good: u64,
+    /// How many of those bytes are a checkpoint at the beginning.
+    pub(super) opening: u64,
     /// The last one's checksum; empty without any.
     pub(super) checksum: String,
     /// What is wrong after them, unless it is only a torn last line.
@@ -36,14 +38,25 @@ pub(super) fn scan(bytes: &[u8]) -> Found {
     let mut rest = bytes;
     while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
         let (line, after) = (&rest[..end], &rest[end + 1..]);
-        match line::decode(line, &found.checksum) {
+        let before = match found.entries.is_empty() {
+            // A segment before it is named in it; whoever has that one compares.
+            true => line::goes_on_from(line).unwrap_or_default(),
+            false => std::mem::take(&mut found.checksum),
+        };
+        match line::decode(line, &before) {
             Ok((entry, checksum)) => {
+                if let (true, Action::Checkpoint(_)) = (found.entries.is_empty(), &entry.action) {
+                    found.opening = end as u64 + 1;
+                }
                 found.entries.push(entry);
                 found.checksum = checksum;
                 found.good += end as u64 + 1;
                 rest = after;
             }
-            Err(why) => return damaged(found, rest, &why),
+            Err(why) => {
+                found.checksum = before;
+                return damaged(found, rest, &why);
+            }
         }
     }
     // A torn line is the beginning of one, and an object is not whole before its

@@ -8,7 +8,9 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::model::Percentage;
-use crate::rollout::{Action, Command, Evidence, Level, List, Order, Phase, Step, Wishes};
+use crate::rollout::{
+    Action, Command, Evidence, Level, List, Order, Phase, RestoreOrder, Step, Wishes,
+};
 use crate::split::Live;
 
 fn percent(whole: u16) -> Percentage {
@@ -17,6 +19,7 @@ fn percent(whole: u16) -> Percentage {
 
 fn order(command: Command) -> Order {
     Order {
+        waives: crate::rollout::Waives::default(),
         actor: "operator via cli".to_owned(),
         reason: "because “of” a test\n".to_owned(),
         command,
@@ -36,6 +39,7 @@ fn story() -> Vec<Entry> {
         enabled: true,
         percentage: Percentage::new(12.34).unwrap(),
         tenants: [("omni".to_owned(), List::Disabled)].into(),
+        scheme: Some("call xxh3 0a1b2c3d".to_owned()),
     };
     for entry in rollout
         .wishes(&wishes, true, Wall(1_780_000_000_000))
@@ -100,14 +104,14 @@ fn dir_with(journal: &[u8]) -> TempDir {
 }
 
 fn open_at(dir: &TempDir) -> Opened {
-    open(dir.path(), Wall(1_790_000_000_000)).unwrap()
+    open(dir.path(), None, Wall(1_790_000_000_000)).unwrap()
 }
 
 #[test]
 fn an_empty_directory_is_an_idle_rollout() {
     let dir = tempfile::tempdir().unwrap();
     let state = dir.path().join("deep/state");
-    let opened = open(&state, Wall(0)).unwrap();
+    let opened = open(&state, None, Wall(0)).unwrap();
     assert!(opened.entries.is_empty() && opened.latched.is_none() && opened.notes.is_empty());
     drop(opened);
     for name in ["lock", "latch", JOURNAL] {
@@ -378,7 +382,7 @@ fn a_garbled_or_missing_latch_beside_a_journal_is_latched() {
 fn a_second_process_is_told_who_holds_the_directory() {
     let dir = tempfile::tempdir().unwrap();
     let first = open_at(&dir);
-    let error = open(dir.path(), Wall(0)).unwrap_err().to_string();
+    let error = open(dir.path(), None, Wall(0)).unwrap_err().to_string();
     assert!(
         error.contains(&format!("pid {}", std::process::id())),
         "{error}"
@@ -388,10 +392,13 @@ fn a_second_process_is_told_who_holds_the_directory() {
         "{error}"
     );
     let handle = first.keeper.spawn(|_| {}).unwrap();
-    assert!(open(dir.path(), Wall(0)).is_err(), "while the keeper runs");
+    assert!(
+        open(dir.path(), None, Wall(0)).is_err(),
+        "while the keeper runs"
+    );
     assert!(handle.close(Duration::from_secs(30)));
     assert!(
-        open(dir.path(), Wall(0)).is_ok(),
+        open(dir.path(), None, Wall(0)).is_ok(),
         "a stopped one has released it"
     );
 }
@@ -584,3 +591,31 @@ fn lines_of_older_and_newer_versions_are_read() {
     let same = rewritten(&step, |_| ());
     assert_eq!(same.action, step.action);
 }
+
+#[test]
+fn a_restore_comes_back_with_its_backup_and_how_it_went() {
+    let rollout = Rollout::default();
+    let order = RestoreOrder {
+        backup: "b-1".to_owned(),
+        actor: "ana".to_owned(),
+        reason: "corrupt".to_owned(),
+    };
+    for (ok, told) in [
+        (None, Value::Null),
+        (Some(true), true.into()),
+        (Some(false), false.into()),
+    ] {
+        let entry = rollout.data(&order, ok, Wall(1_780_000_001_000));
+        let (bytes, _) = line::encode(&entry, "");
+        let value: Value = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(
+            (&value["action"], &value["backup"]),
+            (&"rollback-data".into(), &"b-1".into())
+        );
+        assert_eq!(value["ok"], told);
+        let (back, _) = line::decode(bytes.strip_suffix(b"\n").unwrap(), "").unwrap();
+        assert_eq!(back, entry);
+    }
+}
+
+mod segments;

@@ -138,6 +138,11 @@ impl Suspicion {
         self.heard
     }
 
+    /// Does any alternative hold anything against the calls?
+    pub fn is_suspicious(&self) -> bool {
+        self.tried.iter().any(|one| one.sum > 0.0)
+    }
+
     /// Forgets everything.
     pub fn clear(&mut self, now: Tick) {
         for one in &mut self.tried {

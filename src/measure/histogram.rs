@@ -5,6 +5,7 @@
 //! the answer to "is p95 above 1200 ms" is therefore exact, only the figure shown
 //! is rounded (up, to the bucket's upper edge).
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::window::whole_seconds;
@@ -35,6 +36,30 @@ impl Edges {
         Self(edges)
     }
 
+    /// The edges without any threshold's: the same for every table, so that buckets may be
+    /// kept in the journal by their number.
+    pub fn plain() -> &'static Self {
+        static PLAIN: LazyLock<Edges> = LazyLock::new(|| Edges::new([]));
+        &PLAIN
+    }
+
+    /// How many buckets there are.
+    pub const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Are there none? There always are.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The greatest value below a bucket, and the greatest in it.
+    pub fn reach(&self, bucket: usize) -> Option<(u32, u32)> {
+        let upper = *self.0.get(bucket)?;
+        let lower = bucket.checked_sub(1).and_then(|below| self.0.get(below));
+        Some((lower.copied().unwrap_or(0), upper))
+    }
+
     /// The bucket a value falls into.
     pub fn bucket(&self, value: u32) -> usize {
         self.0.partition_point(|edge| *edge < value)
@@ -54,6 +79,8 @@ pub struct Distribution {
     buckets: usize,
     /// `length` rows of `buckets` counts.
     rows: Vec<u32>,
+    /// Does a row hold anything? One that does not costs nothing when it leaves.
+    held: Vec<bool>,
     totals: Vec<u32>,
     count: u64,
 }
@@ -65,14 +92,15 @@ impl Distribution {
         let width = seconds.div_ceil(SLOTS);
         let length = seconds.div_ceil(width);
         let buckets = edges.0.len();
-        let rows = usize::try_from(length).expect("at most sixty") * buckets;
+        let slots = usize::try_from(length).expect("at most sixty");
         Self {
             span,
             width,
             length,
             head: now.secs() / width,
             buckets,
-            rows: vec![0; rows],
+            rows: vec![0; slots * buckets],
+            held: vec![false; slots],
             totals: vec![0; buckets],
             count: 0,
         }
@@ -96,6 +124,7 @@ impl Distribution {
             return;
         }
         let row = self.row(slot);
+        self.held[row / self.buckets] = true;
         // 2^32 values in one bucket within an hour are out of a machine's reach.
         self.rows[row + bucket] = self.rows[row + bucket].saturating_add(1);
         self.totals[bucket] = self.totals[bucket].saturating_add(1);
@@ -116,6 +145,9 @@ impl Distribution {
         while self.head < to {
             self.head += 1;
             let row = self.row(self.head);
+            if !std::mem::take(&mut self.held[row / self.buckets]) {
+                continue;
+            }
             for (count, total) in self.rows[row..row + self.buckets]
                 .iter_mut()
                 .zip(&mut self.totals)
@@ -157,6 +189,7 @@ impl Distribution {
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.rows.fill(0);
+        self.held.fill(false);
         self.totals.fill(0);
         self.count = 0;
     }

@@ -4,21 +4,22 @@
 //! calls there were, how many failed, how long they waited and how they ended.
 //! Nothing here decides: the rows of the tables do.
 
+mod counting;
+
 use std::time::Duration;
 
-use super::counts::{
-    Answers, DURATION_MOST_S, Ends, Flaws, SLOW_MAX, TenantAnswers, TenantEnds, share,
-};
+use super::counts::{Answers, Ends, Flaws, SLOW_MAX, TenantAnswers, TenantEnds, share};
+use super::each::{Each, Heard};
 use super::histogram::{Distribution, Edges};
+use super::running::Running;
 use super::shown::Shown;
+use super::stays::Stays;
 use super::tenants::Tenants;
+use super::totals::Sums;
 use super::window::Window;
-use super::{
-    Answered, CallEnd, Cause, Ended, Fault, Health, Kind, Numbers, Outcome, Placed, ReportKind,
-    Streamed,
-};
+use super::{Health, Numbers, ReportKind, Streamed};
 use crate::document::{Flaw, FlawSet};
-use crate::model::{Backend, Tick};
+use crate::model::{Backend, TenantKey, Tick};
 
 /// A call takes part in end measures once it has had so long to end, at least.
 pub const MATURE_LEAST: Duration = Duration::from_secs(600);
@@ -31,6 +32,7 @@ const DURATIONS_MIN: u64 = 20;
 const HABIT_ANSWERS_MIN: i64 = 100;
 
 const HOUR: Duration = Duration::from_secs(3600);
+const MINUTE: Duration = Duration::from_secs(60);
 const FIVE_MINUTES: Duration = Duration::from_secs(300);
 const QUARTER: Duration = Duration::from_secs(900);
 
@@ -55,11 +57,14 @@ pub struct Interest {
     pub thresholds_us: Vec<u32>,
     /// Thresholds of mean rows with an early test, at most [`SLOW_MAX`].
     pub slow_us: Vec<u32>,
+    /// Spans that each tenant's own counts are read over; none: nobody asks.
+    pub tenant_spans: Vec<Duration>,
 }
 
 /// Everything known about one backend. At most about 8 MB: 2 MB of counts,
-/// 160 kB for each span that quantiles are read over, and on new up to 5.5 MB by
-/// tenant, if more than a hundred tenants are active in every ten seconds.
+/// 160 kB for each span that quantiles are read over, and on new up to 6 MB by
+/// tenant, if more than a hundred tenants are active in every ten seconds. Where a row
+/// judges each tenant alone, what [`Each`] takes comes on top.
 #[derive(Clone, Debug)]
 pub struct Scorecard {
     answers: Window<Answers>,
@@ -70,6 +75,15 @@ pub struct Scorecard {
     durations: Distribution,
     by_tenant: Option<ByTenant>,
     shown: Shown,
+    /// The hour that is not over, since the epoch began.
+    running: Running,
+    /// The part of it from before.
+    earlier: Running,
+    stays: Stays,
+    /// Whether it is up, as its health check says; None: nobody asks, or does not know yet.
+    told_up: Option<bool>,
+    /// Transactions were reported at least once since the process began.
+    transacts: bool,
     slow_us: Vec<u32>,
     /// What its breaker keeps away would get no answer.
     silent: bool,
@@ -86,6 +100,8 @@ pub struct Scorecard {
 struct ByTenant {
     answers: Tenants<TenantAnswers>,
     ends: Tenants<TenantEnds>,
+    /// Where a row judges each tenant alone.
+    each: Option<Each>,
 }
 
 impl Scorecard {
@@ -96,14 +112,21 @@ impl Scorecard {
             answers: Window::new(&[], Duration::ZERO, now),
             ends: Window::new(&[], MATURE_MOST, now),
             flaws: Window::new(&[HOUR], Duration::ZERO, now),
-            durations: Distribution::new(HOUR, &edges, now),
+            // In seconds: thresholds of response times are no edges of theirs.
+            durations: Distribution::new(HOUR, Edges::plain(), now),
             edges,
             latencies: Vec::new(),
             by_tenant: (backend == Backend::New).then(|| ByTenant {
                 answers: Tenants::new(Duration::ZERO, now),
                 ends: Tenants::new(MATURE_MOST, now),
+                each: None,
             }),
             shown: Shown::new(now),
+            running: Running::new(),
+            earlier: Running::new(),
+            stays: Stays::default(),
+            told_up: None,
+            transacts: false,
             slow_us: Vec::new(),
             silent: false,
             since: Tick(0),
@@ -123,12 +146,11 @@ impl Scorecard {
     /// new span, and all of them if a threshold changed, begin empty.
     pub fn set_interest(&mut self, interest: &Interest, now: Tick) {
         let mut spans = interest.spans.clone();
-        spans.extend([FIVE_MINUTES, QUARTER, HOUR]);
+        spans.extend([MINUTE, FIVE_MINUTES, QUARTER, HOUR]);
         self.answers.set_spans(&spans);
         self.ends.set_spans(&spans);
         let edges = Edges::new(interest.thresholds_us.iter().copied());
         if edges != self.edges {
-            self.durations = Distribution::new(HOUR, &edges, now);
             self.latencies.clear();
             self.edges = edges;
         }
@@ -148,92 +170,15 @@ impl Scorecard {
             .collect();
         self.slow_us.clone_from(&interest.slow_us);
         self.slow_us.truncate(SLOW_MAX);
-    }
-
-    /// A webhook was answered or failed. Rows judge what callers wait for; what a
-    /// caller said counts from events as well, because some providers tell it there.
-    pub fn answered(&mut self, what: &Answered) {
-        let fault = match what.outcome {
-            Outcome::Served => None,
-            Outcome::Failed(cause) => Some(cause.fault()),
+        let lag = self.ends.lag();
+        let Some(by_tenant) = &mut self.by_tenant else {
+            return;
         };
-        let waited_for = what.kind == Kind::Voice;
-        if waited_for {
-            self.webhooks += 1;
-            self.errors += u64::from(fault == Some(Fault::Backend));
-        }
-        self.show(what);
-        // What the provider or we ourselves spoilt says nothing about a backend.
-        let nobodys = matches!(fault, Some(Fault::Provider | Fault::Internal));
-        if nobodys || !self.counts(what.at, what.generation) {
-            return;
-        }
-        self.count_speech(what);
-        if !waited_for {
-            return;
-        }
-        self.count_flaw(what);
-        self.count_latency(what);
-        self.count_answer(what);
-        self.count_by_tenant(what);
-    }
-
-    /// A request was placed; only a call's first one matters here.
-    pub fn placed(&mut self, what: &Placed) {
-        if !what.begins {
-            return;
-        }
-        self.calls += 1;
-        self.shown.begun(what.at);
-        if what.at >= self.since {
-            self.answers.change(what.at, |slot| slot.begun += 1);
-        }
-    }
-
-    /// A call is over: it counts where it began.
-    pub fn ended(&mut self, what: &Ended) {
-        if !what.counts || !self.counts(what.began, what.generation) {
-            return;
-        }
-        self.ends.advance(what.at);
-        let bad = failed(what);
-        let lasted = duration_s(what);
-        self.ends.change(what.began, |slot| {
-            match what.end {
-                CallEnd::Served | CallEnd::Transferred => slot.served += 1,
-                CallEnd::Abandoned => slot.abandoned += 1,
-                CallEnd::Failed => slot.failed += 1,
-                CallEnd::Unknown | CallEnd::Expired => slot.unknown += 1,
-                CallEnd::Short | CallEnd::ProviderFailed | CallEnd::Rescued => {}
-            }
-            slot.bad += i64::from(bad == Some(true));
-            slot.sound += i64::from(bad == Some(false));
-            if let Some(lasted) = lasted {
-                let lasted = i64::from(lasted);
-                slot.timed += 1;
-                slot.duration_s += lasted;
-                slot.duration_s_squared += lasted * lasted;
-            }
-        });
-        let (served, abandoned) = (
-            matches!(what.end, CallEnd::Served | CallEnd::Transferred),
-            what.end == CallEnd::Abandoned,
-        );
-        if served || abandoned {
-            let lasted = what.duration_s.unwrap_or_else(|| {
-                u32::try_from(what.at.since(what.began).as_secs()).unwrap_or(u32::MAX)
-            });
-            self.durations.record(what.at, self.edges.bucket(lasted));
-        }
-        if let Some(by_tenant) = &mut self.by_tenant
-            && (served || abandoned || bad.is_some())
-        {
-            by_tenant.ends.change(what.began, what.tenant, |counts| {
-                counts.served += i32::from(served);
-                counts.abandoned += i32::from(abandoned);
-                counts.bad += i32::from(bad == Some(true));
-                counts.sound += i32::from(bad == Some(false));
-            });
+        let spans = &interest.tenant_spans;
+        match &mut by_tenant.each {
+            each if spans.is_empty() => *each = None,
+            Some(each) => each.set_spans(spans),
+            each => each.insert(Each::new(spans, now)).set_lag(lag),
         }
     }
 
@@ -247,15 +192,27 @@ impl Scorecard {
         self.shown.streamed(what);
     }
 
-    /// Something was reported from outside.
-    pub fn reported(&mut self, kind: ReportKind, now: Tick) {
+    /// Something was reported from outside; of whom, if that was said.
+    pub fn reported(&mut self, kind: ReportKind, tenant: Option<TenantKey>, now: Tick) {
+        self.transacts |= matches!(kind, ReportKind::Transactions(_));
         self.answers.change(now, |slot| match kind {
             ReportKind::CriticalError => slot.critical_errors += 1,
             ReportKind::Complaint => slot.complaints += 1,
             ReportKind::Incident => slot.incidents += 1,
             ReportKind::MemoryUsed(share) => slot.memory.read(share),
             ReportKind::CpuUsed(share) => slot.cpu.read(share),
+            ReportKind::LesserIncident(_) => {}
+            ReportKind::Transactions(count) => slot.transactions += i64::from(count),
         });
+        let change: fn(&mut TenantAnswers) = match kind {
+            ReportKind::CriticalError => |counts| counts.critical_errors += 1,
+            ReportKind::Complaint => |counts| counts.complaints += 1,
+            ReportKind::Incident => |counts| counts.incidents += 1,
+            _ => return,
+        };
+        if let (Some(each), Some(tenant)) = (self.each_mut(), tenant) {
+            each.reported(now, tenant, change);
+        }
     }
 
     /// It was asked how it is.
@@ -288,6 +245,12 @@ impl Scorecard {
             .change(now, |slot| slot.active.read(calls as f64));
     }
 
+    /// Takes whether its health check says that it is up; None: there is none, or it
+    /// does not know yet.
+    pub const fn set_up(&mut self, up: Option<bool>) {
+        self.told_up = up;
+    }
+
     /// Moves every span on to now.
     pub fn advance(&mut self, now: Tick) {
         self.answers.advance(now);
@@ -298,6 +261,20 @@ impl Scorecard {
         for spread in &mut self.latencies {
             spread.advance(now);
         }
+        if let Some(each) = self.each_mut() {
+            each.advance(now);
+        }
+        let up = self.told_up.or_else(|| self.answers_at_all());
+        self.stays.see(up, now);
+    }
+
+    /// Did it answer anything in the last minute? None where nothing was asked.
+    fn answers_at_all(&self) -> Option<bool> {
+        let lately = self.answers(MINUTE);
+        if lately.answered > 0 {
+            return Some(true);
+        }
+        (lately.unanswered > 0).then_some(false)
     }
 
     /// Forgets what happened; from now on only calls placed under a generation
@@ -305,6 +282,11 @@ impl Scorecard {
     pub fn begin_epoch(&mut self, now: Tick, generation: u64) {
         self.since = now;
         self.generation = self.generation.max(generation);
+        // An epoch begins between two ticks: what was told since the last is not lost.
+        self.take_batch();
+        self.earlier.add(&self.running);
+        self.running.clear();
+        self.stays.clear();
         self.answers.clear();
         self.ends.clear();
         for spread in &mut self.latencies {
@@ -314,11 +296,18 @@ impl Scorecard {
             by_tenant.answers.clear();
             by_tenant.ends.clear();
         }
+        if let Some(each) = self.each_mut() {
+            each.clear();
+        }
     }
 
     /// End measures leave out calls that began less than this ago.
     pub fn set_mature(&mut self, mature: Duration) {
         self.ends.set_lag(mature);
+        let lag = self.ends.lag();
+        if let Some(each) = self.each_mut() {
+            each.set_lag(lag);
+        }
     }
 
     /// How long ago a call must have begun to be in end measures.
@@ -332,7 +321,7 @@ impl Scorecard {
         if self.durations.count() < DURATIONS_MIN {
             return MATURE_LEAST;
         }
-        let p90 = self.durations.quantile(900, &self.edges).unwrap_or(0);
+        let p90 = self.durations.quantile(900, Edges::plain()).unwrap_or(0);
         Duration::from_secs(u64::from(p90)).clamp(MATURE_LEAST, MATURE_MOST)
     }
 
@@ -349,7 +338,61 @@ impl Scorecard {
     /// What was answered since the last time, and which ends became mature: one
     /// batch of every sequential test.
     pub fn take_batch(&mut self) -> (Answers, Ends) {
-        (self.answers.take_entered(), self.ends.take_entered())
+        let (answers, ends) = (self.answers.take_entered(), self.ends.take_entered());
+        self.running.hear(&answers, &ends);
+        (answers, ends)
+    }
+
+    /// What was heard of each tenant since the last time, where a row asks for it.
+    pub fn take_heard(&mut self) -> Vec<Heard> {
+        self.each_mut().map(Each::take_heard).unwrap_or_default()
+    }
+
+    /// The hour that is not over, as far as it lies in the epoch; `buckets` asks for
+    /// those of the latencies as well.
+    pub(crate) fn running(&self, buckets: bool) -> Sums {
+        match buckets {
+            true => self.running.sums(),
+            false => self.running.counts(),
+        }
+    }
+
+    /// The hour is over: what happened in it, to be kept. The next one begins.
+    pub fn take_hour(&mut self) -> Sums {
+        self.take_batch();
+        let mut whole = std::mem::replace(&mut self.earlier, Running::new());
+        whole.add(&self.running);
+        self.running.clear();
+        whole.sums()
+    }
+
+    /// How many stays up ended in a span, and the shortest, in seconds; None where
+    /// nothing is known of when it was up.
+    pub fn stays(&self, span: Duration, now: Tick) -> Option<(u64, Option<f64>)> {
+        let (ended, shortest) = self.stays.ended(span, now);
+        let shortest = shortest.map(|stay| stay.as_secs_f64());
+        self.stays.known().then_some((ended, shortest))
+    }
+
+    /// Were transactions ever reported of it, since the process began?
+    pub const fn transacts(&self) -> bool {
+        self.transacts
+    }
+
+    /// Each tenant's own counts, where a row asks for them.
+    pub fn each(&self) -> Option<&Each> {
+        self.by_tenant.as_ref()?.each.as_ref()
+    }
+
+    /// Forgets what one tenant's own rows know of it.
+    pub fn forget_tenant(&mut self, tenant: TenantKey) {
+        if let Some(each) = self.each_mut() {
+            each.forget(tenant);
+        }
+    }
+
+    fn each_mut(&mut self) -> Option<&mut Each> {
+        self.by_tenant.as_mut()?.each.as_mut()
     }
 
     /// A response time in milliseconds that so many of a thousand answers do not exceed.
@@ -417,204 +460,6 @@ impl Scorecard {
             ),
             calls: self.calls,
             shown: self.shown.numbers(),
-        }
-    }
-
-    fn counts(&self, at: Tick, generation: u64) -> bool {
-        // Before any reversal an unknown generation (0) counts as well.
-        at >= self.since && (self.generation == 0 || generation > self.generation)
-    }
-
-    fn show(&mut self, what: &Answered) {
-        if let Some(key) = what.choice {
-            self.shown.chose(what.at, key);
-        }
-        if let Some(took_us) = what.data_us {
-            self.shown.queried(what.at, took_us);
-        }
-    }
-
-    fn count_speech(&mut self, what: &Answered) {
-        if let Some(understood) = what.speech {
-            self.answers.change(what.at, |slot| {
-                slot.speech_good += i64::from(understood);
-                slot.speech_empty += i64::from(!understood);
-            });
-        }
-    }
-
-    fn count_flaw(&mut self, what: &Answered) {
-        let read = matches!(
-            what.outcome,
-            Outcome::Served | Outcome::Failed(Cause::Document)
-        );
-        if read {
-            self.flaws.change(what.at, |slot| {
-                slot.answers += 1;
-                if let Some(flaw) = what.flaw {
-                    slot.of[flaw as usize] += 1;
-                }
-            });
-        }
-    }
-
-    fn count_latency(&mut self, what: &Answered) {
-        let Some(latency) = what.latency_us else {
-            return;
-        };
-        let bucket = self.edges.bucket(latency);
-        for spread in &mut self.latencies {
-            spread.record(what.at, bucket);
-        }
-    }
-
-    fn count_answer(&mut self, what: &Answered) {
-        let part = self.part(what);
-        let (previous, previous_failed) = self.marks(what);
-        self.answers.change(what.at, |slot| {
-            slot.webhooks += 1;
-            slot.webhooks_stale += i64::from(part.stale);
-            slot.answered += i64::from(part.answered);
-            slot.unanswered += i64::from(part.unanswered);
-            if let Some(latency) = what.latency_us {
-                let latency = i64::from(latency);
-                slot.latencies += 1;
-                slot.latency_us += latency;
-                slot.latency_us_squared += i128::from(latency) * i128::from(latency);
-            }
-            let Some(voice) = what.voice else { return };
-            slot.calls += 1;
-            slot.failed_calls += i64::from(voice.failed);
-            slot.good += i64::from(!voice.failed);
-            slot.failed += i64::from(voice.failed && !part.stale);
-            slot.stale += i64::from(voice.failed && part.stale);
-            if part.timed {
-                slot.timed += 1;
-                for (count, slow) in slot.slow.0.iter_mut().zip(part.slow) {
-                    *count += i64::from(slow);
-                }
-            }
-        });
-        // The call has spoken before: its one mark moves to here.
-        if let Some(before) = previous {
-            self.answers.change(before, |slot| slot.calls -= 1);
-        }
-        if let Some(before) = previous_failed {
-            self.answers.change(before, |slot| slot.failed_calls -= 1);
-        }
-    }
-
-    fn count_by_tenant(&mut self, what: &Answered) {
-        let (previous, previous_failed) = self.marks(what);
-        let part = self.part(what);
-        let (Some(voice), Some(by_tenant)) = (what.voice, &mut self.by_tenant) else {
-            return;
-        };
-        let tenants = &mut by_tenant.answers;
-        tenants.change(what.at, voice.tenant, |counts| {
-            counts.calls += 1;
-            counts.failed_calls += i32::from(voice.failed);
-            counts.good += i32::from(!voice.failed);
-            counts.failed += i32::from(voice.failed && !part.stale);
-            counts.stale += i32::from(voice.failed && part.stale);
-            if part.timed {
-                counts.timed += 1;
-                counts.latency_us += i64::from(what.latency_us.unwrap_or(0));
-                for (count, slow) in counts.slow.0.iter_mut().zip(part.slow) {
-                    *count += i32::from(slow);
-                }
-            }
-            if let Some(speech) = what.speech {
-                counts.speech_good += i32::from(speech);
-                counts.speech_empty += i32::from(!speech);
-            }
-        });
-        if let Some(before) = previous {
-            tenants.change(before, voice.tenant, |counts| counts.calls -= 1);
-        }
-        if let Some(before) = previous_failed {
-            tenants.change(before, voice.tenant, |counts| counts.failed_calls -= 1);
-        }
-    }
-
-    /// Where the call's marks stand now. One from before the epoch was never set
-    /// or is forgotten, and must not be taken from a second that does not hold it.
-    fn marks(&self, what: &Answered) -> (Option<Tick>, Option<Tick>) {
-        let Some(voice) = what.voice else {
-            return (None, None);
-        };
-        let held = |mark: &Tick| *mark >= self.since;
-        (
-            voice.previous.filter(held),
-            voice.previous_failed.filter(held).filter(|_| voice.failed),
-        )
-    }
-}
-
-/// Did the call fail by the application's doing? None where it is behind no failed
-/// call rate: its end was never told, it was over before anything could be said of
-/// it, or the platform failed it.
-const fn failed(what: &Ended) -> Option<bool> {
-    if what.failed {
-        return Some(true);
-    }
-    match what.end {
-        CallEnd::Failed | CallEnd::Rescued => Some(true),
-        CallEnd::Served | CallEnd::Transferred | CallEnd::Abandoned | CallEnd::Unknown => {
-            Some(false)
-        }
-        CallEnd::Short | CallEnd::ProviderFailed | CallEnd::Expired => None,
-    }
-}
-
-/// How long the call lasted, where that is known and says something about it.
-fn duration_s(what: &Ended) -> Option<u32> {
-    let says = matches!(
-        what.end,
-        CallEnd::Served | CallEnd::Transferred | CallEnd::Abandoned | CallEnd::Failed
-    );
-    what.duration_s
-        .filter(|_| says)
-        .map(|seconds| seconds.min(DURATION_MOST_S))
-}
-
-/// What one answer adds.
-#[derive(Clone, Copy, Debug)]
-struct Part {
-    stale: bool,
-    answered: bool,
-    unanswered: bool,
-    timed: bool,
-    slow: [bool; SLOW_MAX],
-}
-
-impl Scorecard {
-    fn part(&self, what: &Answered) -> Part {
-        let cause = match what.outcome {
-            Outcome::Served => None,
-            Outcome::Failed(cause) => Some(cause),
-        };
-        let mut slow = [false; SLOW_MAX];
-        for (slower, threshold) in slow.iter_mut().zip(&self.slow_us) {
-            *slower = what.latency_us.is_some_and(|latency| latency > *threshold);
-        }
-        Part {
-            stale: cause == Some(Cause::Stale),
-            answered: matches!(cause, None | Some(Cause::Status | Cause::Document)),
-            // A provider that did not wait proves neither, nor does a cap.
-            unanswered: (self.silent && cause == Some(Cause::Breaker))
-                || matches!(
-                    cause,
-                    Some(
-                        Cause::Connect
-                            | Cause::Reset
-                            | Cause::Stale
-                            | Cause::Timeout
-                            | Cause::Malformed
-                    )
-                ),
-            timed: what.latency_us.is_some(),
-            slow,
         }
     }
 }

@@ -30,6 +30,9 @@ pub trait Slot: Copy + Default {
 #[derive(Clone, Debug)]
 pub struct Window<S> {
     slots: Vec<S>,
+    /// A bit for each slot: something happened in it. Where nobody calls, hours pass at
+    /// the price of a glance.
+    marks: Marks,
     /// The newest second the ring holds.
     head: u64,
     lag: u64,
@@ -47,6 +50,7 @@ impl<S: Slot> Window<S> {
         let length = (LONGEST + lag_max).as_secs();
         let mut window = Self {
             slots: vec![S::default(); usize::try_from(length).expect("a few hours fit")],
+            marks: Marks::new(length),
             head: now.secs(),
             lag: 0,
             totals: Vec::new(),
@@ -67,6 +71,7 @@ impl<S: Slot> Window<S> {
         }
         let index = self.index(second);
         change(&mut self.slots[index]);
+        self.marks.set(index);
         let due = second + self.lag;
         if due <= self.head {
             for (span, total) in &mut self.totals {
@@ -89,6 +94,7 @@ impl<S: Slot> Window<S> {
         if to - self.head >= self.length() {
             // Nothing that is in the ring can still be in a span.
             self.slots.fill(S::default());
+            self.marks.clear();
             for (_, total) in &mut self.totals {
                 *total = S::default();
             }
@@ -97,7 +103,7 @@ impl<S: Slot> Window<S> {
             return;
         }
         while self.head < to {
-            self.step();
+            self.leap(to.min(self.head + LONGEST.as_secs()));
         }
     }
 
@@ -120,6 +126,7 @@ impl<S: Slot> Window<S> {
     /// Forgets everything that happened so far.
     pub fn clear(&mut self) {
         self.slots.fill(S::default());
+        self.marks.clear();
         self.entered = S::default();
         self.entered_next = (self.head + 1).saturating_sub(self.lag);
         for (_, total) in &mut self.totals {
@@ -163,28 +170,40 @@ impl<S: Slot> Window<S> {
         Duration::from_secs(self.lag)
     }
 
-    fn step(&mut self) {
-        self.head += 1;
-        let Self { slots, totals, .. } = self;
-        let length = slots.len() as u64;
-        let at = |second: u64| usize::try_from(second % length).expect("an index of the ring");
+    /// Moves on to a second at most [`LONGEST`] ahead.
+    fn leap(&mut self, to: u64) {
+        let Self {
+            slots,
+            marks,
+            totals,
+            ..
+        } = self;
+        let from = self.head;
+        // Before anything is overwritten: the longest span at the longest lag loses the
+        // very slots that are about to be used again.
         for (span, total) in totals.iter_mut() {
-            // Before the overwrite below: the longest span at the longest lag
-            // loses the very slot that is about to be used again.
-            if let Some(leaves) = self.head.checked_sub(self.lag + *span) {
-                total.subtract(&slots[at(leaves)]);
-            }
+            // Nothing happened yet in the seconds after `from`.
+            let leaves = to.checked_sub(self.lag + *span).map(|last| last.min(from));
+            let first = (from + 1).saturating_sub(self.lag + *span);
+            marks.each(first, leaves, |index| total.subtract(&slots[index]));
         }
-        slots[at(self.head)] = S::default();
-        if let Some(enters) = self.head.checked_sub(self.lag) {
+        self.head = to;
+        marks.each(from + 1, Some(to), |index| slots[index] = S::default());
+        marks.unset(from + 1, to);
+        let Some(last) = to.checked_sub(self.lag) else {
+            return;
+        };
+        let first = (from + 1).saturating_sub(self.lag);
+        marks.each(first, Some(last.min(from)), |index| {
             for (_, total) in totals.iter_mut() {
-                total.add(&slots[at(enters)]);
+                total.add(&slots[index]);
             }
-            if enters >= self.entered_next {
-                self.entered.add(&slots[at(enters)]);
-                self.entered_next = enters + 1;
-            }
-        }
+        });
+        let first = first.max(self.entered_next);
+        marks.each(first, Some(last.min(from)), |index| {
+            self.entered.add(&slots[index])
+        });
+        self.entered_next = self.entered_next.max(last + 1);
     }
 
     fn recount(&self, span: u64) -> S {
@@ -205,6 +224,58 @@ impl<S: Slot> Window<S> {
 
     fn index(&self, second: u64) -> usize {
         usize::try_from(second % self.length()).expect("an index of the ring")
+    }
+}
+
+/// One bit for each slot of a ring.
+#[derive(Clone, Debug)]
+struct Marks {
+    words: Vec<u64>,
+    length: u64,
+}
+
+impl Marks {
+    fn new(length: u64) -> Self {
+        let words = usize::try_from(length.div_ceil(64)).expect("a few hours fit");
+        Self {
+            words: vec![0; words],
+            length,
+        }
+    }
+
+    fn set(&mut self, index: usize) {
+        self.words[index / 64] |= 1 << (index % 64);
+    }
+
+    fn clear(&mut self) {
+        self.words.fill(0);
+    }
+
+    /// The slots of these seconds that are marked; both ends included.
+    fn each(&self, first: u64, last: Option<u64>, mut found: impl FnMut(usize)) {
+        let Some(last) = last else { return };
+        let mut second = first;
+        while second <= last {
+            let place = second % self.length;
+            let index = usize::try_from(place).expect("an index of the ring");
+            let word = self.words[index / 64] >> (index % 64);
+            // To the next mark of this word, else to its end or the ring's.
+            let rest = (64 - place % 64).min(self.length - place);
+            let gap = u64::from(word.trailing_zeros()).min(rest);
+            if gap < rest && second + gap <= last {
+                found(index + usize::try_from(gap).expect("within a word"));
+                second += gap + 1;
+            } else {
+                second += rest;
+            }
+        }
+    }
+
+    fn unset(&mut self, first: u64, last: u64) {
+        for second in first..=last {
+            let index = usize::try_from(second % self.length).expect("an index of the ring");
+            self.words[index / 64] &= !(1 << (index % 64));
+        }
     }
 }
 

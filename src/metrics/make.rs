@@ -107,6 +107,8 @@ impl Make<'_> {
             panics: self.counter(&PANICS, &[]),
             workers_replaced: self.counter(&WORKERS_REPLACED, &[]),
             access_log_dropped: self.counter(&ACCESS_LOG_DROPPED, &[]),
+            outcomes_dropped: self.counter(&RECORDING_DROPPED, &[("log", "outcomes")]),
+            decisions_dropped: self.counter(&RECORDING_DROPPED, &[("log", "decisions")]),
         }
     }
 

@@ -82,6 +82,27 @@ pub(super) const PERCENTAGE: Name = Name(
     "switchback_percentage",
     "The share of new asked for, 0 to 100.",
 );
+pub(super) const STAGE: Name = Name(
+    "switchback_plan_stage",
+    "Number of the plan's stage that runs, from 1; 0: none, or no plan.",
+);
+pub(super) const STAGES: Name = Name("switchback_plan_stages", "Stages of the plan; 0: no plan.");
+pub(super) const STAGE_WAITS: Name = Name(
+    "switchback_plan_waits_for",
+    "How many points are missing before the plan's next stage may begin.",
+);
+pub(super) const STAGE_SOAKED: Name = Name(
+    "switchback_plan_stage_soaked_seconds",
+    "How long the plan's stage has run.",
+);
+pub(super) const STAGE_SOAK: Name = Name(
+    "switchback_plan_stage_soak_seconds",
+    "How long the plan's stage must run at least.",
+);
+pub(super) const STOPPED: Name = Name(
+    "switchback_stopped",
+    "1 while an emergency stop lets nobody through: who calls anew hears the last resort.",
+);
 pub(super) const PHASE: Name = Name("switchback_phase", "1 for the phase the rollout is in.");
 pub(super) const LATCHED: Name = Name(
     "switchback_latched",
@@ -188,6 +209,10 @@ pub(super) const ACCESS_LOG_DROPPED: Name = Name(
     "switchback_access_log_dropped_total",
     "Lines that are not in the access log because its disk was full or too slow.",
 );
+pub(super) const RECORDING_DROPPED: Name = Name(
+    "switchback_log_dropped_total",
+    "Lines that are not in the recording or the decision trace because the disk was full or too slow.",
+);
 pub(super) const RELOAD_OK: Name = Name(
     "switchback_config_last_reload_successful",
     "1 if the last reading of the configuration file was taken.",
@@ -208,9 +233,13 @@ pub(super) const HEALTH_CHECKS: Name = Name(
     "switchback_health_checks_total",
     "Health checks, by what came of them.",
 );
+pub(super) const JOURNAL_MATCHES: Name = Name(
+    "switchback_journal_matches_state",
+    "0 if the journal, read back, said something else than what runs; else 1.",
+);
 pub(super) const BUILD: Name = Name("switchback_build_info", "1; the labels name the build.");
 
-pub(super) const COUNTERS: [&Name; 29] = [
+pub(super) const COUNTERS: [&Name; 30] = [
     &UNSECURED,
     &WEBHOOKS,
     &UNCOUNTED,
@@ -240,8 +269,9 @@ pub(super) const COUNTERS: [&Name; 29] = [
     &PANICS,
     &WORKERS_REPLACED,
     &ACCESS_LOG_DROPPED,
+    &RECORDING_DROPPED,
 ];
-pub(super) const GAUGES: [&Name; 22] = [
+pub(super) const GAUGES: [&Name; 29] = [
     &CERTIFICATE_EXPIRY,
     &CALLS_ACTIVE,
     &STREAMS_ACTIVE,
@@ -253,9 +283,16 @@ pub(super) const GAUGES: [&Name; 22] = [
     &BACKEND_UP,
     &PERCENTAGE,
     &PHASE,
+    &STAGE,
+    &STAGES,
+    &STAGE_WAITS,
+    &STAGE_SOAKED,
+    &STAGE_SOAK,
+    &STOPPED,
     &LATCHED,
     &VERIFICATION,
     &DURABLE,
+    &JOURNAL_MATCHES,
     &GENERATION,
     &RULE_VALUE,
     &RULE_THRESHOLD,

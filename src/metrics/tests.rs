@@ -11,6 +11,8 @@ use crate::split::{Live, Placement};
 
 fn rule(name: &str, measure: Measure, threshold: f64, action: Action) -> Rule {
     Rule {
+        against: None,
+        scope: crate::rules::Scope::All,
         name: name.to_owned(),
         measure,
         side: Side::Above,
@@ -409,6 +411,7 @@ fn the_status_shows_in_gauges_and_a_rule_without_samples_is_not_a_number() {
         verdict: Verdict::Inconclusive,
         blind: false,
         withheld: None,
+        tenants: Vec::new(),
         because: String::new(),
     };
     let row = |finding, firing| RuleStatus {

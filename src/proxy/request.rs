@@ -142,10 +142,14 @@ async fn answer(
         verdict: told.verdict(&arrival),
         webhook,
         patient: told.patient(&arrival, &seat),
+        call: seat.key,
         routing: &routing,
         body: &body,
         deadline: rescue::deadline(&arrival, told.asks()),
     };
+    if routing.split.stopped && told.is_stopped(&seat) {
+        return Ok(case.stop(seat));
+    }
     if case.moves(&seat)
         && let Some(response) = case.move_now(seat)
     {
@@ -154,6 +158,7 @@ async fn answer(
     let account = Account::open(worker.clone(), webhook, seat);
     Ok(rescue::answer(&case, seat, account).await)
 }
+
 /// The target without our token, and the token's text. Where no tokens are handed out, a
 /// parameter of that name is a backend's own, unless it can be read as one.
 pub(super) fn stripped<'a>(

@@ -9,6 +9,7 @@
 mod late;
 mod media;
 mod second;
+mod stopped;
 mod words;
 
 use std::pin::{Pin, pin};
@@ -24,7 +25,7 @@ use tokio::sync::futures::Notified;
 use crate::calls::rescue::{Patient, Remedy};
 use crate::clock;
 use crate::measure::{Observation, RescueResult, Rescued, Why};
-use crate::model::{Backend, Protocol, Tick};
+use crate::model::{Backend, CallKey, Protocol, Tick};
 use crate::protocol::Asks;
 use crate::proxy::Routing;
 use crate::proxy::account::{Account, Webhook};
@@ -52,6 +53,8 @@ pub(super) struct Case<'a> {
     pub(super) verdict: Verdict<'a>,
     pub(super) webhook: Webhook,
     pub(super) patient: Patient,
+    /// Its call, if it names one.
+    pub(super) call: Option<CallKey>,
     /// For what outlives the request.
     pub(super) routing: &'a Arc<Routing>,
     /// The same.
@@ -302,6 +305,7 @@ impl Case<'_> {
         self.errand.worker.note(Observation::Rescued(Rescued {
             at,
             route: self.webhook.route,
+            call: self.call,
             from,
             why,
             result,

@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
-use http::Response;
 use http::request::Parts;
+use http::{Response, StatusCode};
 
 use crate::clock;
 use crate::model::Backend;
@@ -18,6 +18,7 @@ use crate::proxy::strict::Refusal;
 use crate::proxy::websocket::{self, Finder, Handshake, Whose};
 use crate::proxy::wire::Conn;
 use crate::proxy::worker::Worker;
+use crate::split::Because;
 use crate::table::View;
 
 /// Opens a websocket on its call's backend: by the call id in the query, by the token
@@ -45,7 +46,14 @@ pub(super) async fn answer(
     let token = (stripped.as_ref())
         .and_then(|(_, text)| routing.tokens.believe(text, clock::wall()))
         .map(|token| routing.split.follow(token).backend);
-    let whose = match (known(worker, route, target), token) {
+    let (named, known) = known(worker, route, target);
+    if routing.split.stopped && is_stopped(named, known, token) {
+        return Err(Refusal::polite(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "an emergency stop lets nobody through\n",
+        ));
+    }
+    let whose = match (known, token) {
         // What events alone told of it gave it a place by chance.
         (Some(call), Some(backend)) if call.provisional => Whose::On(backend),
         (Some(call), _) => Whose::On(call.backend),
@@ -67,24 +75,50 @@ pub(super) async fn answer(
     websocket::answer(conn, handshake, whose).await
 }
 
-/// The call that the query names.
-fn known(worker: &Worker, route: &Route, target: &str) -> Option<View> {
+/// Does the query name a call, and which one, if it is known here?
+fn known(worker: &Worker, route: &Route, target: &str) -> (bool, Option<View>) {
     let said = protocol::Head {
-        query: target.split_once('?')?.1,
+        query: target.split_once('?').map_or("", |(_, query)| query),
         content_type: None,
         encoded: false,
     };
-    let event = protocol::recognize(route.protocol, &said, b"")?;
-    [event.call, event.alias, event.parent]
-        .into_iter()
-        .flatten()
-        .find_map(|id| worker.shared.table.find(&id))
+    let event = (!said.query.is_empty())
+        .then(|| protocol::recognize(route.protocol, &said, b""))
+        .flatten();
+    let Some(event) = event else {
+        return (false, None);
+    };
+    let ids = || [&event.call, &event.alias, &event.parent];
+    let find = |id: &Option<_>| worker.shared.table.find(id.as_deref()?);
+    let named = ids().into_iter().any(Option::is_some);
+    (named, ids().into_iter().find_map(find))
 }
 
-fn by_frames(worker: &Worker) -> Finder {
-    let table = worker.shared.table.clone();
+/// Does an emergency stop keep this stream out? The streams of calls that run go on. One
+/// whose URL names no call says in its frames whose it is.
+fn is_stopped(named: bool, known: Option<View>, token: Option<Backend>) -> bool {
+    match known {
+        Some(call) => was_stopped(&call),
+        None => named && token.is_none(),
+    }
+}
+
+/// Was the call itself turned away?
+fn was_stopped(call: &View) -> bool {
+    call.because == Because::Stopped && !call.started
+}
+
+fn by_frames(worker: &Rc<Worker>) -> Finder {
+    let worker = worker.clone();
     Finder(Box::new(move |ids| {
-        let known = ids.iter().find_map(|id| table.find(id));
-        known.map_or(Backend::Legacy, |call| call.backend)
+        let shared = &worker.shared;
+        let known = ids.iter().find_map(|id| shared.table.find(id));
+        let stopped = shared.routing.load().split.stopped;
+        match known {
+            Some(call) if stopped && was_stopped(&call) => None,
+            Some(call) => Some(call.backend),
+            None if stopped => None,
+            None => Some(Backend::Legacy),
+        }
     }))
 }

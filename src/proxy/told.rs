@@ -148,6 +148,15 @@ impl<'a> Told<'a> {
         seat
     }
 
+    /// Does an emergency stop keep it from every backend? Only what somebody waits for.
+    pub(super) fn is_stopped(&self, seat: &Seat) -> bool {
+        match self.event.as_ref().map(|event| event.kind) {
+            Some(EventKind::Start) => seat.is_stopped(true),
+            Some(EventKind::Step) => seat.is_stopped(false),
+            _ => false,
+        }
+    }
+
     /// Without a call a request goes where its token says: what a document plays is
     /// fetched without a word about the call. Else to legacy, which has always
     /// answered whatever else there is.

@@ -37,7 +37,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use tokio::io::AsyncReadExt;
 
 use crate::clock;
-use crate::measure::{Cause, Fault};
+use crate::measure::{Cause, Fault, Observation};
 use crate::model::Backend;
 use crate::protocol::signature::TwilioToken;
 use crate::proxy::body::Reply;
@@ -69,6 +69,8 @@ mod code {
     pub(super) const PROTOCOL_ERROR: u16 = 1002;
     /// The backend does not take it.
     pub(super) const INTERNAL_ERROR: u16 = 1011;
+    /// Nobody is let through now (registered with IANA after the RFC).
+    pub(super) const TRY_AGAIN_LATER: u16 = 1013;
 }
 
 /// A handshake, and what is needed to repeat it to a backend. Owned, for it may
@@ -101,11 +103,12 @@ pub(super) enum Whose {
 }
 
 /// Finds the backend of a call by the ids its stream names, the best first. With
-/// none, or none that is known: where such a call would begin.
+/// none, or none that is known: where such a call would begin. None: an emergency stop
+/// lets it not begin.
 pub(super) struct Finder(pub(super) Box<Find>);
 
 /// What a [`Finder`] asks.
-pub(super) type Find = dyn Fn(&[&str]) -> Backend;
+pub(super) type Find = dyn Fn(&[&str]) -> Option<Backend>;
 
 impl fmt::Debug for Finder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -312,7 +315,12 @@ async fn find(
         }
     };
     let ids: Vec<_> = ids.iter().map(String::as_str).collect();
-    let backend = finder.0(&ids);
+    let Some(backend) = (finder.0)(&ids) else {
+        account.settle();
+        let status = StatusCode::SERVICE_UNAVAILABLE.as_u16();
+        handshake.worker.note(Observation::Refused { status });
+        return Err(code::TRY_AGAIN_LATER);
+    };
     account.asked(backend);
     let deadline = clock::tick() + handshake.timeout;
     let asked = handshake.ask(conn, backend, Upgrade::Plain);

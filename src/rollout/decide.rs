@@ -2,13 +2,15 @@
 //!
 //! Two asymmetries hold everywhere. A step toward legacy is never refused for the
 //! state the rollout is in: asked twice, it is recorded twice. A step toward new
-//! is refused while latched, with the one command that helps.
+//! is refused while latched, with the one command that helps. What a plan and its rows
+//! ask for stands in `stages.rs` beside this.
 
-use super::entry::shown;
+use super::entry::{STOPPED, shown};
 use super::{
-    Action, Command, Entry, Former, Level, List, Listed, Live, Order, Phase, Rollout, Snapshot,
-    Stamp, Step,
+    Action, Command, Entry, Former, Level, List, Listed, Live, Order, Phase, Plan, Rollout,
+    Snapshot, Stamp, Step,
 };
+use crate::measure::totals::Hour;
 use crate::model::{Percentage, Wall};
 
 /// Longest tenant id an order may name, in bytes; a longer one is refused.
@@ -21,6 +23,10 @@ pub const TENANTS_MAX: usize = 100_000;
 /// Longest reason kept, in characters; the rest is cut off, because a rollback
 /// must not fail for its prose.
 const REASON_CHARS: usize = 1000;
+
+/// What an order to advance is told where there is nothing to advance in.
+pub(crate) const NO_PLAN: &str = "there is no plan: write its stages as `[[plan.stage]]` into the \
+     configuration, or change the share of new with `switchback set PERCENT --reason …`";
 
 /// Why an order was not carried out. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,16 +60,38 @@ impl Rollout {
     /// rollback to a higher percentage, a hold or a reversal of what is already
     /// held or latched, a resume of what is not stopped.
     pub fn decide(&self, order: &Order, at: Wall) -> Result<Entry, Refusal> {
+        self.decide_in(order, None, at)
+    }
+
+    /// As [`Rollout::decide`], where this plan is in force: it says in which stage a
+    /// resume goes on.
+    ///
+    /// # Errors
+    ///
+    /// As [`Rollout::decide`]; besides, a stage that begins or ends while the rollout is
+    /// held or latched.
+    pub fn decide_in(
+        &self,
+        order: &Order,
+        plan: Option<&Plan>,
+        at: Wall,
+    ) -> Result<Entry, Refusal> {
         let mut draft = Draft::of(self);
         let action = match &order.command {
             Command::Percentage(to) => draft.set(*to)?,
             Command::Hold => draft.hold()?,
-            Command::Resume { percentage } => draft.resume(*percentage, &order.reason)?,
+            Command::Resume { percentage } => draft.resume(*percentage, &order.reason, plan, at)?,
             Command::Rollback(Level::Tenant(id), live) => draft.rollback_tenant(id, *live)?,
             Command::Rollback(Level::Partial(to), live) => draft.rollback_partial(*to, *live)?,
             Command::Rollback(Level::Total, live) => draft.rollback_total(*live),
             Command::Tenant { id, list } => draft.tenant(id, *list)?,
             Command::Reverse { rule, live } => draft.reverse(rule, *live)?,
+            Command::Advance => return Err(conflict(NO_PLAN.to_owned())),
+            Command::Enter(entering) => draft.enter(entering, at)?,
+            Command::Complete => draft.complete()?,
+            Command::StepBack { rule, to } => draft.step_back(rule, to.as_ref(), at),
+            Command::DisableTenant { rule, id, live } => draft.disable_tenant(rule, id, *live)?,
+            Command::EmergencyStop(to) => draft.emergency_stop(*to),
         };
         Ok(draft.into_entry(action, &order.actor, &order.reason, at))
     }
@@ -75,24 +103,47 @@ impl Rollout {
         Draft::of(self).into_entry(action, "switchback", words, at)
     }
 
+    /// An hour that was added up. It changes nothing but the totals.
+    pub fn totals_entry(&self, hour: Hour, at: Wall) -> Entry {
+        let action = Action::Totals(Box::new(hour));
+        Draft::of(self).into_entry(action, "switchback", "the hour is over", at)
+    }
+
     /// What follows from a latch file found set, or unreadable, at start. None if
-    /// the journal says so already.
+    /// the journal says so already: latched, and stopped where the file says that too.
     ///
     /// It was written by a reversal or a total rollback whose journal line did not
     /// make it to disk, or not cleared by a resume that crashed half way.
     pub fn latched_at_start(&self, reason: &str, at: Wall) -> Option<Entry> {
-        if self.latched {
+        // What the latch was set with begins with the phase (see `Entry::latch_reason`).
+        let rolled_back = reason.strip_prefix(Phase::RolledBack.name());
+        let stopped = rolled_back.is_some_and(|rest| rest.starts_with(STOPPED));
+        if self.latched && (self.stopped || !stopped) {
             return None;
         }
-        // What the latch was set with begins with the phase (see `Entry::latch_reason`).
-        let phase = match reason.starts_with(Phase::RolledBack.name()) {
+        let phase = match rolled_back {
+            Some(_) => Phase::RolledBack,
+            None => Phase::Reversed,
+        };
+        Some(self.found_latched(phase, stopped, reason, at))
+    }
+
+    /// What follows where a latch that a resume was to clear stands all the same, and let
+    /// nobody through if it is `stopped`. None if it is latched anyway.
+    pub fn latched_again(&self, reason: &str, stopped: bool, at: Wall) -> Option<Entry> {
+        let phase = match stopped {
             true => Phase::RolledBack,
             false => Phase::Reversed,
         };
+        (!self.latched).then(|| self.found_latched(phase, stopped, reason, at))
+    }
+
+    fn found_latched(&self, phase: Phase, stopped: bool, reason: &str, at: Wall) -> Entry {
         let mut draft = Draft::of(self);
         // Whether it was to move live calls stood in the line that is lost.
         draft.latch(phase, Live::Drain);
-        Some(draft.into_entry(Action::LatchedAtStart, "switchback", reason, at))
+        draft.to.stopped = stopped;
+        draft.into_entry(Action::LatchedAtStart, "switchback", reason, at)
     }
 
     /// The first entry of the journal that follows a damaged one. `self` is the
@@ -123,7 +174,7 @@ impl Rollout {
 
 /// A state in the making, beside the one it starts from.
 pub(super) struct Draft<'a> {
-    from: &'a Rollout,
+    pub(super) from: &'a Rollout,
     pub(super) to: Rollout,
     touched: Vec<String>,
     notes: Vec<String>,
@@ -152,6 +203,7 @@ impl<'a> Draft<'a> {
         }
         self.run();
         self.note_listed();
+        self.note_stage();
         Ok(Action::Set)
     }
 
@@ -170,7 +222,13 @@ impl<'a> Draft<'a> {
         Ok(Action::Hold)
     }
 
-    fn resume(&mut self, named: Option<Percentage>, reason: &str) -> Result<Action, Refusal> {
+    fn resume(
+        &mut self,
+        named: Option<Percentage>,
+        reason: &str,
+        plan: Option<&Plan>,
+        at: Wall,
+    ) -> Result<Action, Refusal> {
         if reason.trim().is_empty() {
             return Err(invalid(
                 "a resume needs a reason: what was found and mended? Add `--reason …`".to_owned(),
@@ -199,10 +257,12 @@ impl<'a> Draft<'a> {
             )));
         }
         self.to.latched = false;
+        self.to.stopped = false;
         self.to.moves_live = false;
         self.to.former = None;
         self.to.percentage = percentage;
         self.to.enabled = enabled || percentage > Percentage::ZERO;
+        self.resume_plan(plan, at);
         self.to.phase = self.to.running_phase();
         self.note_listed();
         self.note_off();
@@ -228,6 +288,7 @@ impl<'a> Draft<'a> {
         self.run();
         self.some_live(live);
         self.note_listed();
+        self.note_stage();
         Ok(Action::RollbackPartial)
     }
 
@@ -255,7 +316,7 @@ impl<'a> Draft<'a> {
             (Some(Listed::RolledBack), Some(List::Enabled)) => {
                 let id = shown(id);
                 return Err(conflict(format!(
-                    "tenant {id} was rolled back; `switchback tenant clear {id} --reason …` first"
+                    "tenant {id} was rolled back; `switchback tenant clear ID --reason …` first"
                 )));
             }
             // Disabling it once more does not make it easier to enable.
@@ -284,7 +345,7 @@ impl<'a> Draft<'a> {
 
     /// Everything to legacy. What ran before a first latch is what may be resumed
     /// to, so a second one does not touch it.
-    fn latch(&mut self, phase: Phase, live: Live) {
+    pub(super) fn latch(&mut self, phase: Phase, live: Live) {
         if !self.from.latched {
             self.to.former = Some(Former {
                 percentage: self.from.percentage,
@@ -299,7 +360,7 @@ impl<'a> Draft<'a> {
 
     /// What a step back of a part says about live calls. While everything is latched
     /// it moves no call, so it does not stop the moving that the latch began.
-    fn some_live(&mut self, live: Live) {
+    pub(super) fn some_live(&mut self, live: Live) {
         self.to.moves_live = match live {
             Live::Move => true,
             Live::Drain => self.from.latched && self.from.moves_live,
@@ -316,6 +377,8 @@ impl<'a> Draft<'a> {
                 | Action::RollbackPartial
                 | Action::RollbackTotal
                 | Action::Reverse { .. }
+                | Action::DisableTenant { .. }
+                | Action::EmergencyStop
         );
         if !says && moved && !self.to.latched {
             self.to.moves_live = false;
@@ -340,8 +403,14 @@ impl<'a> Draft<'a> {
 
     /// The phase follows from where calls go, unless somebody stopped the rollout.
     pub(super) fn run(&mut self) {
-        if !self.from.phase.stopped() {
-            self.to.phase = self.to.running_phase();
+        if self.from.phase.stopped() {
+            return;
+        }
+        self.to.phase = self.to.running_phase();
+        // A plan that is over stays so until less than its last stage is on new.
+        let less = self.to.percentage < self.from.percentage || !self.to.enabled;
+        if self.from.phase == Phase::Complete && self.from.stage.is_some() && !less {
+            self.to.phase = Phase::Complete;
         }
     }
 
@@ -350,7 +419,7 @@ impl<'a> Draft<'a> {
         self.to != *self.from
     }
 
-    fn refuse_latched(&self, what: &str) -> Result<(), Refusal> {
+    pub(super) fn refuse_latched(&self, what: &str) -> Result<(), Refusal> {
         if !self.from.latched {
             return Ok(());
         }
@@ -361,12 +430,12 @@ impl<'a> Draft<'a> {
         )))
     }
 
-    fn note(&mut self, note: impl Into<String>) {
+    pub(super) fn note(&mut self, note: impl Into<String>) {
         self.notes.push(note.into());
     }
 
     /// At 0 % the listed tenants are easily forgotten.
-    fn note_listed(&mut self) {
+    pub(super) fn note_listed(&mut self) {
         const NAMED: usize = 5;
         if self.to.latched || !self.to.enabled || self.to.percentage > Percentage::ZERO {
             return;
@@ -392,7 +461,7 @@ impl<'a> Draft<'a> {
         ));
     }
 
-    fn note_off(&mut self) {
+    pub(super) fn note_off(&mut self) {
         if !self.to.enabled {
             self.note(
                 "The split is switched off, so every new call goes to legacy until `switchback \
@@ -433,6 +502,7 @@ impl<'a> Draft<'a> {
     fn moves_calls(&self) -> bool {
         let (from, to) = (self.from, &self.to);
         from.latched != to.latched
+            || from.stopped != to.stopped
             || from.enabled != to.enabled
             || from.percentage != to.percentage
             || self.touched.iter().any(|id| {
@@ -443,13 +513,15 @@ impl<'a> Draft<'a> {
 }
 
 impl Rollout {
-    fn snapshot(&self, tenants: &[String]) -> Snapshot {
+    pub(super) fn snapshot(&self, tenants: &[String]) -> Snapshot {
         Snapshot {
             phase: self.phase,
             percentage: self.percentage,
             enabled: self.enabled,
             latched: self.latched,
             moves_live: self.moves_live,
+            stopped: self.stopped,
+            stage: self.stage.clone(),
             former: self.former,
             tenants: tenants
                 .iter()
@@ -459,7 +531,7 @@ impl Rollout {
     }
 }
 
-fn check_tenant(id: &str) -> Result<(), Refusal> {
+pub(super) fn check_tenant(id: &str) -> Result<(), Refusal> {
     if id.is_empty() || id.len() > TENANT_BYTES {
         return Err(invalid(format!(
             "a tenant's id has 1 to {TENANT_BYTES} bytes, this one has {}",
@@ -469,7 +541,7 @@ fn check_tenant(id: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-const fn conflict(why: String) -> Refusal {
+pub(super) const fn conflict(why: String) -> Refusal {
     Refusal {
         kind: RefusalKind::Conflict,
         why,

@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Former, Listed, Phase, Stamp, Step, Wishes};
+use super::{Checkpoint, Former, Listed, Phase, Stamp, Standing, Step, Wishes};
+use crate::measure::totals::Hour;
 use crate::model::{Percentage, Wall, mask};
 use crate::rules::{Finding, Rule};
 
@@ -48,6 +49,10 @@ pub struct Snapshot {
     pub latched: bool,
     /// Are live calls on new moved to legacy where their next call would go there?
     pub moves_live: bool,
+    /// Does an emergency stop let nobody through?
+    pub stopped: bool,
+    /// Where it stands in its plan.
+    pub stage: Option<Standing>,
     /// What ran before the latch.
     pub former: Option<Former>,
     /// Only the tenants that this entry touched; None is on no list.
@@ -87,6 +92,39 @@ pub enum Action {
         /// What the step counts; see [`Step`].
         count: u64,
     },
+    /// A stage of the plan began.
+    Advance,
+    /// The plan's last stage is over.
+    Complete,
+    /// A rule went back to the stage before, and holds there.
+    StepBack {
+        /// The rule that tripped.
+        rule: String,
+    },
+    /// A rule took one tenant to legacy.
+    DisableTenant {
+        /// The rule that tripped.
+        rule: String,
+    },
+    /// Nothing that begins reaches new; latched.
+    EmergencyStop,
+    /// Level 4: data is restored from a backup, or that is over. Changes nothing here.
+    RollbackData {
+        /// Its id.
+        backup: String,
+        /// Did it work? None: it begins.
+        ok: Option<bool>,
+    },
+    /// An hour was added up. Changes nothing.
+    Totals(Box<Hour>),
+    /// The calendar was stepped: what counts by it is moved along.
+    ClockStepped {
+        /// By so many milliseconds.
+        by_ms: i64,
+    },
+    /// Everything that led here, in one entry: the first of a segment of the journal.
+    /// Changes nothing.
+    Checkpoint(Box<Checkpoint>),
     /// The configuration file was read and its wishes noted.
     File,
     /// At start the latch file was set, or could not be read.
@@ -128,6 +166,15 @@ impl Action {
             Self::TenantClear => "tenant-clear",
             Self::Reverse { .. } => "reverse",
             Self::Verification { .. } => "verification",
+            Self::Advance => "advance",
+            Self::Complete => "complete",
+            Self::StepBack { .. } => "step-back",
+            Self::DisableTenant { .. } => "disable-tenant",
+            Self::EmergencyStop => "emergency-stop",
+            Self::RollbackData { .. } => "rollback-data",
+            Self::Totals(_) => "totals",
+            Self::ClockStepped { .. } => "clock-stepped",
+            Self::Checkpoint(_) => "checkpoint",
             Self::File => "file",
             Self::LatchedAtStart => "latched-at-start",
             Self::JournalDamaged { .. } => "journal-damaged",
@@ -136,7 +183,8 @@ impl Action {
     }
 
     /// The action of that name. `detail` is the rule of a reversal or the name a
-    /// damaged journal was given. A verification is put together by its reader.
+    /// damaged journal was given. A verification and a restore are put together by
+    /// their reader.
     pub fn from_name(name: &str, detail: Option<String>) -> Self {
         let plain = [
             Self::Set,
@@ -148,11 +196,16 @@ impl Action {
             Self::TenantEnable,
             Self::TenantDisable,
             Self::TenantClear,
+            Self::Advance,
+            Self::Complete,
+            Self::EmergencyStop,
             Self::File,
             Self::LatchedAtStart,
         ];
         match (name, detail) {
             ("reverse", Some(rule)) => Self::Reverse { rule },
+            ("step-back", Some(rule)) => Self::StepBack { rule },
+            ("disable-tenant", Some(rule)) => Self::DisableTenant { rule },
             ("journal-damaged", Some(set_aside)) => Self::JournalDamaged { set_aside },
             (name, _) => plain
                 .into_iter()
@@ -226,12 +279,20 @@ impl Entry {
     /// too. What is raised behind a split that is switched off counts as well: the
     /// next entry that switches it on would otherwise carry it along.
     pub fn is_raise(&self) -> bool {
+        if let Action::Checkpoint(_) = self.action {
+            return false;
+        }
         let (before, after) = (&self.before, &self.after);
         let nearer = |(id, listed): (&String, &Option<Listed>)| {
             let was = before.tenants.get(id).copied().flatten();
             Listed::nearness(*listed) > Listed::nearness(was)
         };
-        self.action == Action::Resume
+        // A stage is on the disk before it begins, also one that puts no more on new.
+        let begins = matches!(
+            self.action,
+            Action::Resume | Action::Advance | Action::Complete
+        );
+        begins
             || before.latched && !after.latched
             || !before.enabled && after.enabled
             || after.percentage > before.percentage
@@ -247,14 +308,31 @@ impl Entry {
     }
 
     /// What the latch file says of it, in case this entry does not make it to disk:
-    /// the phase it led to, and why.
+    /// the phase it led to, whether anybody gets through, and why.
     pub fn latch_reason(&self) -> String {
-        format!("{}: {}", self.after.phase.name(), self.reason)
+        let stopped = if self.after.stopped { STOPPED } else { "" };
+        format!("{}{stopped}: {}", self.after.phase.name(), self.reason)
     }
 
     /// Does it clear the latch?
     pub const fn unlatches(&self) -> bool {
         self.before.latched && !self.after.latched
+    }
+
+    /// Says that it was decided before a raise with this number was on disk, which is
+    /// therefore not carried out.
+    pub(super) fn note_overtaken(&mut self, sequence: u64) {
+        self.notes
+            .push(format!("{OVERTAKES}{sequence}, which is not carried out."));
+    }
+
+    /// The raise that this entry overtook. It may be in the journal all the same.
+    pub fn overtakes(&self) -> Option<u64> {
+        let told = |note: &String| {
+            let rest = note.strip_prefix(OVERTAKES)?;
+            rest.split_once(',')?.0.parse().ok()
+        };
+        self.notes.iter().find_map(told)
     }
 
     /// What was done, in one sentence for people, followed by what they should
@@ -269,7 +347,7 @@ impl Entry {
     }
 
     /// Who stopped the rollout and why, for as long as it is stopped.
-    pub(super) fn because(&self) -> String {
+    pub(crate) fn because(&self) -> String {
         let why = match &self.evidence {
             Some(evidence) if !evidence.because.is_empty() => &evidence.because,
             _ => &self.reason,
@@ -280,7 +358,8 @@ impl Entry {
         }
     }
 
-    fn sentence(&self) -> String {
+    /// What was done, in one sentence for people.
+    pub fn sentence(&self) -> String {
         let (was, is) = (self.before.percentage, self.after.percentage);
         match &self.action {
             Action::Set if was == is => format!("The share of new is {is}, as it was."),
@@ -304,16 +383,40 @@ impl Entry {
             Action::TenantEnable => format!("{} goes to new.", self.whom()),
             Action::TenantDisable => format!("{} goes to legacy.", self.whom()),
             Action::TenantClear => format!("{} is on no list.", self.whom()),
-            Action::Reverse { rule } => {
-                let saw = self.evidence.as_ref().map_or("", |e| e.because.as_str());
-                let saw = if saw.is_empty() {
-                    String::new()
-                } else {
-                    format!(" ({saw})")
-                };
-                format!("Rule {rule} tripped{saw}: {ALL_LEGACY}")
-            }
+            Action::Reverse { rule } => format!("{}: {ALL_LEGACY}", self.tripped(rule)),
             Action::Verification { .. } => format!("Verification: {}.", self.reason),
+            Action::Advance => match &self.after.stage {
+                Some(stage) => format!("Stage {} begins; the share of new is {is}.", stage.stage),
+                None => format!("The share of new is {is}."),
+            },
+            Action::Complete => format!("The plan is complete; the share of new is {is}."),
+            Action::StepBack { rule } => self.stepped_back(rule),
+            Action::DisableTenant { rule } => format!(
+                "{}: the new calls of {} go to legacy until `switchback tenant clear`.",
+                self.tripped(rule),
+                self.whom().replacen("Tenant", "tenant", 1)
+            ),
+            Action::EmergencyStop if self.after.stopped => {
+                "Emergency stop: whoever calls anew hears the last resort until `switchback resume \
+                 --reason …`."
+                    .to_owned()
+            }
+            Action::EmergencyStop => format!("Emergency stop: {ALL_LEGACY}"),
+            Action::RollbackData { backup, ok } => match ok {
+                None => format!("Data is being restored from backup {backup}."),
+                Some(true) => format!("Data was restored from backup {backup}."),
+                Some(false) => format!("Data could not be restored from backup {backup}."),
+            },
+            Action::Totals(_) => "An hour was added up.".to_owned(),
+            Action::ClockStepped { by_ms } => {
+                format!(
+                    "The calendar was stepped by {} s; what counts by it is moved along.",
+                    by_ms / 1000
+                )
+            }
+            Action::Checkpoint(_) => {
+                format!("The journal goes on in a new segment; the share of new is {is}.")
+            }
             Action::File => self.file_sentence(),
             Action::LatchedAtStart => format!("The latch was found set at start: {ALL_LEGACY}"),
             Action::JournalDamaged { set_aside } => format!(
@@ -322,6 +425,31 @@ impl Entry {
             ),
             Action::Other(name) => format!("{name}, by another version; the share of new is {is}."),
         }
+    }
+
+    /// `Rule errors tripped (7 of 31 calls failed)`.
+    fn tripped(&self, rule: &str) -> String {
+        match self.evidence.as_ref().map(|saw| saw.because.as_str()) {
+            None | Some("") => format!("Rule {rule} tripped"),
+            Some(saw) => format!("Rule {rule} tripped ({saw})"),
+        }
+    }
+
+    fn stepped_back(&self, rule: &str) -> String {
+        let (was, is) = (self.before.percentage, self.after.percentage);
+        let tripped = self.tripped(rule);
+        let to = match &self.after.stage {
+            _ if self.after.latched => {
+                return format!("{tripped}: everything is on legacy already, and stays latched.");
+            }
+            Some(stage) => format!("back to stage {}", stage.stage),
+            None => "back to before the first stage".to_owned(),
+        };
+        let share = match was == is {
+            true => format!("the share of new is {is}"),
+            false => format!("the share of new goes from {was} to {is}"),
+        };
+        format!("{tripped}: {to}; {share} and is held there until `switchback resume`.")
     }
 
     fn file_sentence(&self) -> String {
@@ -340,7 +468,10 @@ impl Entry {
             1 => changes.push("one tenant changes its list".to_owned()),
             many => changes.push(format!("{many} tenants change their lists")),
         }
-        if changes.is_empty() {
+        let redrawn = self.notes.iter().any(|note| note.starts_with(DRAWN_ANEW));
+        if changes.is_empty() && redrawn {
+            "The file was read: who goes to new is drawn by something else.".to_owned()
+        } else if changes.is_empty() {
             "The file was read; nothing of it changes where calls go.".to_owned()
         } else {
             format!("The file was read: {}.", changes.join(", "))
@@ -349,10 +480,30 @@ impl Entry {
 
     /// The one tenant it is about.
     fn whom(&self) -> String {
-        let id = self.after.tenants.keys().next();
+        // An entry that overtook a raise names the raise's tenants too, as they were.
+        let changed = |(id, to): &(&String, &Option<Listed>)| {
+            self.before.tenants.get(*id).copied().flatten() != **to
+        };
+        let first = self.after.tenants.keys().next();
+        let id = self
+            .after
+            .tenants
+            .iter()
+            .find(changed)
+            .map_or(first, |(id, _)| Some(id));
         format!("Tenant {}", id.map_or_else(String::new, |id| shown(id)))
     }
 }
+
+/// How the note begins that says by what tenants are drawn now.
+pub(super) const DRAWN_ANEW: &str = "Drawn anew: ";
+
+/// How the note begins that names an overtaken raise.
+const OVERTAKES: &str = "It overtakes entry ";
+
+/// What stands behind the phase in the latch file while an emergency stop lets nobody
+/// through.
+pub(super) const STOPPED: &str = " (last resort)";
 
 /// How every entry that latches ends.
 const ALL_LEGACY: &str =

@@ -74,6 +74,11 @@ pub struct Taken {
 pub struct Proof(Vec<Taken>);
 
 impl Proof {
+    /// The proof that consists of these steps.
+    pub(super) const fn of(steps: Vec<Taken>) -> Self {
+        Self(steps)
+    }
+
     /// The steps taken, in their order.
     pub fn steps(&self) -> &[Taken] {
         &self.0

@@ -11,6 +11,7 @@ pub(super) fn percent(whole: u16) -> Percentage {
 
 pub(super) fn order(command: Command) -> Order {
     Order {
+        waives: Waives::default(),
         actor: "operator via cli".to_owned(),
         reason: "a test".to_owned(),
         command,
@@ -60,7 +61,43 @@ fn command() -> impl Strategy<Value = Command> {
         3 => (tenant(), prop::option::of(list()))
             .prop_map(|(id, list)| Command::Tenant { id, list }),
         1 => live().prop_map(|live| Command::Reverse { rule: "errors".to_owned(), live }),
+        3 => entering().prop_map(Command::Enter),
+        1 => Just(Command::Complete),
+        1 => back(),
+        1 => disable(),
+        1 => stop(),
     ]
+}
+
+fn entering() -> impl Strategy<Value = Entering> {
+    let listed = prop::sample::select(vec![None, Some(Listed::Picked), Some(Listed::Later)]);
+    let tenants = prop::collection::btree_map(tenant(), listed, 0..3);
+    (1..4_u16, share(), tenants).prop_map(|(number, percentage, tenants)| Entering {
+        stage: format!("stage {number}"),
+        number,
+        percentage,
+        tenants,
+    })
+}
+
+fn back() -> impl Strategy<Value = Command> {
+    prop::option::of(entering()).prop_map(|to| Command::StepBack {
+        rule: "errors".to_owned(),
+        to,
+    })
+}
+
+fn disable() -> impl Strategy<Value = Command> {
+    (tenant(), live()).prop_map(|(id, live)| Command::DisableTenant {
+        rule: "errors".to_owned(),
+        id,
+        live,
+    })
+}
+
+fn stop() -> impl Strategy<Value = Command> {
+    prop::sample::select(vec![Emergency::Legacy, Emergency::LastResort])
+        .prop_map(Command::EmergencyStop)
 }
 
 fn file() -> impl Strategy<Value = Wishes> {
@@ -69,6 +106,7 @@ fn file() -> impl Strategy<Value = Wishes> {
         enabled,
         percentage,
         tenants,
+        scheme: None,
     })
 }
 
@@ -78,6 +116,74 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (file(), any::<bool>()).prop_map(|(wishes, empty)| Step::File(wishes, empty)),
         1 => Just(Step::LatchFound),
     ]
+}
+
+/// What an order, a stage, an hour or a verification may lead to, also what no order of
+/// today leads to: the fold takes over what stands in an entry.
+#[derive(Clone, Debug)]
+enum Fact {
+    Decided(Step),
+    Stage(Option<Standing>, bool),
+    Hour(u16),
+    Proven(proof::Step),
+    Damaged,
+}
+
+fn fact() -> impl Strategy<Value = Fact> {
+    let standing = (1..4_u16, 0..50_i64).prop_map(|(number, since)| Standing {
+        stage: format!("stage {number}"),
+        number,
+        since: Wall(since),
+        begun: Wall(1),
+    });
+    prop_oneof![
+        8 => step().prop_map(Fact::Decided),
+        2 => (prop::option::of(standing), any::<bool>()).prop_map(|(to, stop)| Fact::Stage(to, stop)),
+        2 => (0..4_u16).prop_map(Fact::Hour),
+        2 => prop::sample::select(proof::Step::ALL.to_vec()).prop_map(Fact::Proven),
+        1 => Just(Fact::Damaged),
+    ]
+}
+
+/// The entries of a rollout to which all this happens.
+fn led_to(facts: Vec<Fact>) -> Vec<Entry> {
+    let mut live = Rollout::default();
+    let mut entries = Vec::new();
+    for (at, fact) in facts.into_iter().enumerate() {
+        let at = Wall(i64::try_from(at).unwrap());
+        let decided = match fact {
+            Fact::Decided(Step::Order(command)) => {
+                live.decide(&order(command), at).into_iter().collect()
+            }
+            Fact::Decided(Step::File(wishes, empty)) => live.wishes(&wishes, empty, at).entries,
+            Fact::Decided(Step::LatchFound) => {
+                live.latched_at_start("found", at).into_iter().collect()
+            }
+            Fact::Proven(step) => vec![live.verification(step, 3, "seen", at)],
+            Fact::Damaged => vec![live.after_damage("aside", "torn", 2, at)],
+            Fact::Stage(to, stopped) => {
+                let mut entry = live.verification(proof::Step::Started, 0, "", at);
+                entry.action = Action::Advance;
+                (entry.after.stage, entry.after.stopped) = (to, stopped);
+                vec![entry]
+            }
+            Fact::Hour(stage) => {
+                let mut entry = live.verification(proof::Step::Started, 0, "", at);
+                let mut hour = crate::measure::totals::Hour {
+                    stage,
+                    ..Default::default()
+                };
+                hour.sides.legacy.begun = u64::from(stage);
+                entry.action = Action::Totals(Box::new(hour));
+                vec![entry]
+            }
+        };
+        for entry in decided {
+            live.apply(&entry);
+            entries.push(entry);
+        }
+    }
+    entries
 }
 
 /// How much goes to new: the share, and for each tenant how near to new it is.
@@ -121,6 +227,12 @@ proptest! {
                     // Switched off, nobody is near to new, listed or not.
                     prop_assert!(tenants.iter().zip(tenants_were).all(|(is, was)| *is <= was));
                 }
+                if entry.action == Action::Advance {
+                    prop_assert!(share >= share_was, "a stage lowers the share");
+                    // Only whoever was on no list may be kept for later.
+                    let kept = tenants.iter().zip(tenants_were);
+                    prop_assert!(kept.clone().all(|(is, was)| *is >= was || was == 1), "{:?}", entry);
+                }
                 if (share, tenants) != (share_was, tenants_were) {
                     prop_assert_eq!(moved, 1, "placement moved under the same generation");
                 }
@@ -139,6 +251,24 @@ proptest! {
             }
         }
         prop_assert_eq!(Rollout::fold(&entries), live);
+    }
+
+    #[test]
+    fn a_checkpoint_stands_for_everything_before_it(
+        entries in prop::collection::vec(fact(), 0..30), cut in 0..30_usize
+    ) {
+        let entries = led_to(entries);
+        let (prefix, suffix) = entries.split_at(cut.min(entries.len()));
+        let half = Rollout::fold(prefix);
+        let checkpoint = half.checkpoint(Wall(99));
+        prop_assert_eq!(&Rollout::fold([&checkpoint]), &half);
+        prop_assert!(!checkpoint.is_raise() && !checkpoint.unlatches());
+        let whole = Rollout::fold(&entries);
+        let shorter: Vec<_> = std::iter::once(&checkpoint).chain(suffix).cloned().collect();
+        prop_assert_eq!(&Rollout::fold(&shorter), &whole);
+        // Where both lie in the directory, the checkpoint stands between them.
+        prop_assert_eq!(&Rollout::fold(prefix.iter().chain(&shorter)), &whole);
+        prop_assert_eq!(whole.differs_from(&shorter), Vec::<String>::new());
     }
 
     #[test]
@@ -180,6 +310,10 @@ proptest! {
             back.latched_since = live.latched_since;
             back.because.clone_from(&live.because);
             prop_assert_eq!(&back, &live, "raise recorded: {}", with_raise);
+            let mut on_disk = vec![recorded.checkpoint(Wall(0))];
+            on_disk.extend(with_raise.then(|| raise.clone()));
+            on_disk.push(entry.clone());
+            prop_assert_eq!(live.differs_from(&on_disk), Vec::<String>::new());
         }
     }
 
@@ -193,12 +327,58 @@ proptest! {
                 live.apply(&entry);
             }
         }
-        if let Command::Rollback(..) | Command::Reverse { .. } | Command::Hold = last
+        let lowers = matches!(
+            last,
+            Command::Rollback(..)
+                | Command::Reverse { .. }
+                | Command::Hold
+                | Command::StepBack { .. }
+                | Command::DisableTenant { .. }
+                | Command::EmergencyStop(_)
+        );
+        if lowers
             && let Ok(entry) = live.decide(&order(last), Wall(0))
         {
             prop_assert!(!entry.is_raise(), "{:?}", entry);
         }
     }
+}
+
+#[test]
+fn what_differs_from_the_journal_is_named() {
+    let mut live = Rollout::default();
+    let mut entries = Vec::new();
+    let mut take = |command| {
+        let entry = live.decide(&order(command), Wall(1)).unwrap();
+        live.apply(&entry);
+        entries.push(entry);
+    };
+    take(Command::Percentage(percent(50)));
+    take(Command::Rollback(
+        Level::Tenant("+13125550109".to_owned()),
+        Live::Drain,
+    ));
+    assert_eq!(live.differs_from(&entries), Vec::<String>::new());
+    let refused = live
+        .decide(&order(Command::Percentage(percent(60))), Wall(2))
+        .unwrap();
+    live.pass_over(&refused);
+    assert_eq!(live.differs_from(&entries), Vec::<String>::new(), "a gap");
+    let differs = live.differs_from(&entries[..1]);
+    assert_eq!(differs.len(), 1, "{differs:?}");
+    assert_eq!(differs[0], "1 tenants on lists: …09", "masked");
+    let differs = live.differs_from(&entries[1..]);
+    assert_eq!(
+        differs,
+        Vec::<String>::new(),
+        "an entry tells all but lists"
+    );
+    live.percentage = percent(70);
+    live.sequence = 1;
+    let differs = live.differs_from(&entries);
+    assert_eq!(differs.len(), 2, "{differs:?}");
+    assert!(differs[0].starts_with("percentage: "), "{differs:?}");
+    assert!(differs[1].starts_with("sequence: 1 runs"), "{differs:?}");
 }
 
 #[test]
@@ -213,6 +393,7 @@ fn the_split_says_what_the_state_says() {
         tenants: [("acme", List::Enabled), ("zeta", List::Disabled)]
             .map(|(id, list)| (id.to_owned(), list))
             .into(),
+        scheme: None,
     });
     let back = order(Command::Rollback(
         Level::Tenant("omni".to_owned()),

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::decide::Draft;
-use super::entry::shown;
+use super::entry::{DRAWN_ANEW, shown};
 use super::{Action, Entry, List, Listed, Rollout, Wishes};
 use crate::model::{Percentage, Wall};
 
@@ -50,13 +50,25 @@ impl Rollout {
     /// toward new applies only with `[state] on_empty = "file"`. What goes toward
     /// legacy (the split switched off, tenants disabled) always applies.
     pub fn wishes(&self, wishes: &Wishes, on_empty_file: bool, at: Wall) -> WishOutcome {
+        self.wishes_within(wishes, on_empty_file, None, at)
+    }
+
+    /// As [`Rollout::wishes`], where the plan's calendar is `closed` for that reason:
+    /// then nothing is raised.
+    pub fn wishes_within(
+        &self,
+        wishes: &Wishes,
+        on_empty_file: bool,
+        closed: Option<&str>,
+        at: Wall,
+    ) -> WishOutcome {
         let mut outcome = WishOutcome::default();
         let mut lowering = Draft::of(self);
         let mut raises = Vec::new();
         // What is seen with the first entry: all but the raises.
         let mut seen = self.seen.clone().unwrap_or_default();
         for wish in self.changes(wishes) {
-            match self.answer(&wish, on_empty_file) {
+            match self.answer(&wish, on_empty_file, closed) {
                 Answer::Raises => {
                     raises.push(wish);
                     continue;
@@ -67,10 +79,15 @@ impl Rollout {
             }
             wish.note(&mut seen);
         }
+        let redrawn = self.redraws(wishes);
+        if wishes.scheme.is_some() {
+            seen.scheme.clone_from(&wishes.scheme);
+        }
         let first = self.seen.as_ref() != Some(&seen) || lowering.changes();
         if first {
             let mut entry = lowering.into_entry(Action::File, "file", "", at);
             entry.notes.extend(outcome.refused.iter().cloned());
+            entry.notes.extend(redrawn);
             entry.seen = Some(seen);
             outcome.entries.push(entry);
         }
@@ -85,10 +102,22 @@ impl Rollout {
                 wish.grant(&mut raising);
             }
             let mut entry = raising.into_entry(Action::File, "file", "", at);
-            entry.seen = Some(wishes.clone());
+            entry.seen = Some(Wishes {
+                scheme: wishes
+                    .scheme
+                    .clone()
+                    .or_else(|| self.scheme().map(str::to_owned)),
+                ..wishes.clone()
+            });
             outcome.entries.push(entry);
         }
         outcome
+    }
+
+    /// That tenants are drawn anew, in a sentence for the journal.
+    fn redraws(&self, wishes: &Wishes) -> Option<String> {
+        let (was, is) = (self.scheme()?, wishes.scheme.as_deref()?);
+        (was != is).then(|| format!("{DRAWN_ANEW}{is}, which was {was}."))
     }
 
     /// What differs from the file last seen; everything where none was.
@@ -113,7 +142,7 @@ impl Rollout {
         changes
     }
 
-    fn answer(&self, wish: &Wish, on_empty_file: bool) -> Answer {
+    fn answer(&self, wish: &Wish, on_empty_file: bool, closed: Option<&str>) -> Answer {
         let raises = match wish {
             Wish::Enabled(to) if *to == self.enabled => {
                 // The former state is what a resume goes back to: a split that the
@@ -148,27 +177,34 @@ impl Rollout {
                  rollout: `switchback set` begins one, or `[state] on_empty = \"file\"`."
             ));
         }
+        if let Some(closed) = closed {
+            return Answer::Refused(format!(
+                "{what} in the file is refused by the plan's calendar ({closed}): order it by hand \
+                 when that allows it, or now with `--hotfix`."
+            ));
+        }
         Answer::Raises
     }
 
     /// Would it raise? Or what stands in the way.
     fn answer_tenant(&self, id: &str, to: Option<List>) -> Result<bool, Answer> {
         let now = self.tenants.get(id).copied();
-        if now.map(Listed::list) == to {
+        let planned = matches!(now, Some(Listed::Picked | Listed::Later));
+        // What a stage put on a list the file may make its own, and then it stays.
+        if now.map(Listed::list) == to && !planned {
             return Err(Answer::Nothing);
         }
         if now == Some(Listed::RolledBack) {
-            let id = shown(id);
             return Err(Answer::Refused(format!(
                 "{} in the file is refused, because it was rolled back: `switchback tenant clear \
-                 {id} --reason …` first.",
-                Wish::Tenant(id.clone(), to).said()
+                 ID --reason …` first.",
+                Wish::Tenant(id.to_owned(), to).said()
             )));
         }
         // A line taken out of the file takes back what that line said, not what an
         // operator ordered since.
         let said = self.seen.as_ref().and_then(|seen| seen.tenants.get(id));
-        if to.is_none() && now.map(Listed::list) != said.copied() {
+        if to.is_none() && (planned || now.map(Listed::list) != said.copied()) {
             return Err(Answer::Nothing);
         }
         Ok(Listed::nearness(to.map(Listed::from)) > Listed::nearness(now))
@@ -233,6 +269,7 @@ mod tests {
                 .iter()
                 .map(|(id, list)| ((*id).to_owned(), *list))
                 .collect(),
+            scheme: None,
         }
     }
 
@@ -393,5 +430,32 @@ mod tests {
         rollout.apply(&rollout.decide(&resume, Wall(2)).unwrap());
         assert!(!rollout.enabled());
         assert_eq!(rollout.phase(), Phase::Idle);
+    }
+
+    #[test]
+    fn what_is_hashed_and_how_is_noted_and_moves_nothing_by_itself() {
+        let drawn = |scheme: &str| Wishes {
+            scheme: Some(scheme.to_owned()),
+            ..file(true, 25, &[])
+        };
+        let mut rollout = rollout_with(&file(true, 25, &[]));
+        assert_eq!(rollout.scheme(), None, "a file from before it was noted");
+        let outcome = load(&mut rollout, &drawn("tenant java31"));
+        assert_eq!(outcome.entries.len(), 1);
+        assert!(!outcome.entries[0].is_raise());
+        assert_eq!(outcome.entries[0].notes, [""; 0], "nothing was drawn anew");
+        assert_eq!(rollout.scheme(), Some("tenant java31"));
+        assert_eq!(load(&mut rollout, &drawn("tenant java31")).entries, []);
+        let again = load(&mut rollout, &drawn("call xxh3 0a1b2c3d"));
+        assert_eq!(
+            again.entries[0].notes,
+            ["Drawn anew: call xxh3 0a1b2c3d, which was tenant java31."]
+        );
+        let said = again.entries[0].said();
+        assert!(!said.contains("nothing of it changes"), "{said}");
+        assert_eq!(rollout.scheme(), Some("call xxh3 0a1b2c3d"));
+        // What knows of none takes none away.
+        load(&mut rollout, &file(true, 25, &[]));
+        assert_eq!(rollout.scheme(), Some("call xxh3 0a1b2c3d"));
     }
 }

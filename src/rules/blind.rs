@@ -25,8 +25,46 @@ pub fn has_early(rule: &Rule) -> bool {
 }
 
 /// Can the row come to a verdict where so many calls a minute reach new? One that
-/// cannot is blind.
+/// cannot is blind. Of a row with a tenant's scope: where that tenant makes so many. A
+/// row over its whole stage sees as soon as any call comes: how late is another question.
 pub fn sees(rule: &Rule, calls_per_minute: f64) -> bool {
     let expected = calls_per_minute * rule.over.as_secs_f64() / 60.0;
     has_early(rule) || expected >= f64::from(calls_needed(rule))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::day::{early, errors_10};
+    use super::super::{Action, Against, Base, How, STAGE};
+    use super::*;
+
+    #[test]
+    fn only_what_has_a_test_against_a_fixed_threshold_sees_without_a_full_window() {
+        let row = early(errors_10());
+        assert!(has_early(&row) && sees(&row, 0.1));
+        let against = Some(Against {
+            base: Base::Legacy,
+            how: How::Times,
+        });
+        let relative = Rule {
+            against,
+            ..row.clone()
+        };
+        assert!(!has_early(&relative) && !sees(&relative, 3.9) && sees(&relative, 4.0));
+        let gate = Rule {
+            action: Action::Gate,
+            ..row
+        };
+        assert!(!has_early(&gate) && !sees(&gate, 3.9));
+        let stage = Rule {
+            over: STAGE,
+            ..gate.clone()
+        };
+        assert!(sees(&stage, 0.01) && !sees(&stage, 0.0));
+        let week = Rule {
+            over: std::time::Duration::from_secs(7 * 86_400),
+            ..gate
+        };
+        assert!(sees(&week, 0.002) && !sees(&week, 0.0019));
+    }
 }

@@ -2,6 +2,7 @@
 //! as much helps nobody.
 
 use super::reading::{Reading, Times};
+use super::{How, Measure, Side};
 
 /// What a standard normal exceeds once in twenty: one-sided 95 %.
 const ONE_SIDED_95: f64 = 1.645;
@@ -27,6 +28,61 @@ pub fn share_is_higher((bad, all): (u64, u64), (other_bad, other_all): (u64, u64
     let pooled = (bad + other_bad) / (all + other_all);
     let error = (pooled * (1.0 - pooled) * (1.0 / all + 1.0 / other_all)).sqrt();
     bad / all - other_bad / other_all > ONE_SIDED_95 * error
+}
+
+/// Is new measurably on the bad side of `resolved`, which was made of `base`? What is
+/// known of the base counts as if its value were `resolved`: a share by its calls, a mean
+/// by its spread, a number for each call by chance alone. Of a quantile, the share of
+/// answers beyond `resolved` (new's) is held against that beyond the base's own value.
+/// True where a measure has nothing to compare by: gauges and counts.
+pub fn is_beyond_measurably(
+    (measure, side, how): (Measure, Side, How),
+    new: &Reading,
+    base: &Reading,
+    resolved: f64,
+) -> bool {
+    let (Some(value), Some(was)) = (new.value, base.value) else {
+        return false;
+    };
+    let scale = match how {
+        How::Times if was > 0.0 => resolved / was,
+        How::Times | How::Plus => 1.0,
+    };
+    let beyond = match side {
+        Side::Above => value - resolved,
+        Side::Below => resolved - value,
+    };
+    match (measure, new.times, base.times, new.share, base.share) {
+        (Measure::Transactions, Some(new), Some(base), ..) => {
+            // The spread there would be if nothing had changed: none of few says little.
+            let error = resolved / new.count.max(1) as f64
+                + scale * scale * base.variance / base.count.max(1) as f64;
+            beyond > ONE_SIDED_95 * error.sqrt()
+        }
+        (_, Some(new), Some(base), ..) => {
+            let error = new.variance / new.count.max(1) as f64
+                + scale * scale * base.variance / base.count.max(1) as f64;
+            beyond > ONE_SIDED_95 * error.sqrt()
+        }
+        (
+            Measure::ResponseTimeP50 | Measure::ResponseTimeP95 | Measure::ResponseTimeP99,
+            _,
+            _,
+            Some(new),
+            Some(base),
+        ) => match side {
+            Side::Above => share_is_higher(new, base),
+            Side::Below => share_is_higher(base, new),
+        },
+        (_, _, _, Some((_, all)), Some((_, base_all))) => {
+            let (all, base_all) = (all as f64, base_all as f64);
+            let expected = resolved.clamp(0.0, 1.0);
+            let pooled = (value * all + expected * base_all) / (all + base_all);
+            let error = (pooled * (1.0 - pooled) * (1.0 / all + 1.0 / base_all)).sqrt();
+            beyond > ONE_SIDED_95 * error
+        }
+        _ => true,
+    }
 }
 
 fn mean_is_higher(new: Times, legacy: Times) -> bool {

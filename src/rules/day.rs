@@ -5,8 +5,12 @@ use std::time::Duration;
 use super::evidence::Evidence;
 use super::{Action, Early, Finding, Measure, Rule, Verdict};
 use crate::measure::scorecard::Mature;
-use crate::measure::{Answered, CallEnd, Cause, Ended, Kind, Observation, Outcome, Placed, Voice};
-use crate::model::{Backend, PerBackend, TenantKey, Tick};
+use crate::measure::totals::Totals;
+use crate::measure::{
+    Answered, CallEnd, Cause, Ended, Kind, Observation, Outcome, Placed, ReportKind, Voice,
+};
+use crate::model::{Backend, PerBackend, TenantKey, Tick, Wall};
+use crate::split::tenants::Names;
 use crate::split::{Because, Live, Placement};
 
 pub(super) const START: Tick = Tick::from_secs(3600);
@@ -18,6 +22,8 @@ pub(super) fn mins(minutes: u64) -> Duration {
 pub(super) fn row(measure: Measure, threshold: f64, minutes: u64, action: Action) -> Rule {
     let side = measure.bad_side();
     Rule {
+        against: None,
+        scope: crate::rules::Scope::All,
         name: Rule::default_name(measure, side, threshold, mins(minutes)),
         measure,
         side,
@@ -52,6 +58,18 @@ pub(super) struct Day {
     pub(super) generation: u64,
     pub(super) tenants: u64,
     pub(super) turn: u64,
+    pub(super) history: Totals,
+    pub(super) active: PerBackend<u64>,
+}
+
+/// Tenants are called by their number, and those from 900 on by no name.
+#[derive(Debug)]
+struct Numbered;
+
+impl Names for Numbered {
+    fn name(&self, key: TenantKey) -> Option<String> {
+        (key.0 < 900).then(|| format!("t{}", key.0))
+    }
 }
 
 impl Day {
@@ -62,6 +80,8 @@ impl Day {
             generation: 1,
             tenants: 1,
             turn: 0,
+            history: Totals::default(),
+            active: PerBackend::default(),
         }
     }
 
@@ -189,8 +209,37 @@ impl Day {
         self.now = self.now + span;
     }
 
+    /// The calendar, which stood at 1,000,000 hours when the day began.
+    pub(super) fn wall(&self) -> Wall {
+        let passed = i64::try_from(self.now.since(START).as_millis()).expect("a few days");
+        Wall(1_000_000 * 3_600_000 + passed)
+    }
+
+    /// The hour is over, and kept.
+    pub(super) fn close_hour(&mut self, stage: u16) {
+        let hour = self.evidence.take_hour(self.wall(), stage);
+        hour.into_iter().for_each(|hour| self.history.take(hour));
+    }
+
+    /// The process is another one; what the journal has is left.
+    pub(super) fn restart(&mut self, rules: &[Rule]) {
+        self.evidence = Evidence::new(rules.to_vec(), Mature::Auto, self.now);
+    }
+
+    pub(super) fn report(&mut self, backend: Backend, kind: ReportKind) {
+        self.evidence.report(backend, kind, None, self.now);
+    }
+
+    /// Something was reported of a tenant on new.
+    pub(super) fn report_of(&mut self, tenant: u64, kind: ReportKind) {
+        let tenant = Some(TenantKey(tenant));
+        self.evidence.report(Backend::New, kind, tenant, self.now);
+    }
+
     pub(super) fn judge(&mut self) -> Vec<Finding> {
-        self.evidence.judge(self.now, PerBackend::default())
+        let wall = self.wall();
+        self.evidence
+            .judge(self.now, wall, self.active, &self.history, &Numbered)
     }
 
     pub(super) fn verdict(&mut self) -> Verdict {

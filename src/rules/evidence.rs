@@ -5,14 +5,17 @@
 
 use std::time::Duration;
 
-use super::reading::{Reading, micros};
-use super::{Action, Finding, Measure, Rule, Side, Verdict, blind, compare, one_tenant, words};
+use super::long::{Longs, Since};
+use super::reading::micros;
+use super::row::{Row, Sight};
+use super::{Finding, Measure, Rule, Scope, blind};
 use crate::document::FlawSet;
-use crate::measure::counts::{Answers, Ends, SLOW_MAX};
-use crate::measure::early::Suspicion;
+use crate::measure::counts::SLOW_MAX;
 use crate::measure::scorecard::{Interest, Mature, Scorecard};
+use crate::measure::totals::{Hour, Totals};
 use crate::measure::{Numbers, Observation, ReportKind};
-use crate::model::{Backend, PerBackend, Tick};
+use crate::model::{Backend, PerBackend, TenantKey, Tick, Wall};
+use crate::split::tenants::Names;
 
 /// Why a row that would trip does not: legacy fails as much.
 pub const BOTH_ARE_BAD: &str = "legacy is as bad: going back would not help";
@@ -26,19 +29,30 @@ pub const ONE_TENANT: &str = "one tenant is most of the evidence";
 
 /// How often the maturity of calls is taken anew from legacy's durations.
 const MATURE_EVERY: Duration = Duration::from_secs(60);
-/// Watched for less than this, a row is not called blind.
-const BLIND_AFTER: Duration = Duration::from_secs(60);
 /// The share of answers slower than a mean's threshold that is still in order.
-const HALF: f64 = 0.5;
+pub(super) const HALF: f64 = 0.5;
+/// A part of an hour in which nothing happened is kept from a minute on, in milliseconds.
+const LEAST_HOUR_MS: i64 = 60_000;
 
 /// Both backends' scorecards and the rows that read them.
 #[derive(Clone, Debug)]
 pub struct Evidence {
     cards: PerBackend<Scorecard>,
     rows: Vec<Row>,
+    gates: Vec<Row>,
+    gates_from: Tick,
+    gates_wall: Option<Wall>,
+    longs: Longs,
+    hour: RunningHour,
+    /// The stage that runs, and since when.
+    stage: Option<(u16, Wall)>,
+    /// When the epoch began, if that was after the stage did.
+    epoch_wall: Option<Wall>,
     mature: Mature,
     mature_due: Tick,
     seen: Seen,
+    /// The moment of the last judgement, by the calendar.
+    wall: Wall,
     /// Why going back to legacy would not help, whatever the windows say.
     legacy_out: Option<&'static str>,
     /// What the first reversing row says of legacy that legacy itself is over.
@@ -52,14 +66,12 @@ pub(super) struct Seen {
     pub(super) since: Tick,
 }
 
-#[derive(Clone, Debug)]
-struct Row {
-    rule: Rule,
-    early: Option<Suspicion>,
-    /// Which of the scorecard's slow thresholds is the row's.
-    slow: Option<usize>,
-    /// Since when the condition stands.
-    standing: Option<Tick>,
+/// The hour that is not over.
+#[derive(Clone, Copy, Debug)]
+struct RunningHour {
+    since: Tick,
+    /// Which of the calendar's; None before the first judgement.
+    number: Option<i64>,
 }
 
 impl Evidence {
@@ -69,13 +81,25 @@ impl Evidence {
         let mut evidence = Self {
             cards: PerBackend::from_fn(|backend| Scorecard::new(backend, &interest, now)),
             rows: rows(rules, &interest, now),
+            gates: Vec::new(),
+            gates_from: Tick(0),
+            gates_wall: None,
+            longs: Longs::default(),
+            hour: RunningHour {
+                since: now,
+                number: None,
+            },
+            stage: None,
+            epoch_wall: None,
             mature,
             mature_due: now,
             seen: Seen { now, since: now },
+            wall: Wall::default(),
             legacy_out: None,
             legacy_over: None,
         };
         evidence.ripen(now);
+        evidence.look_far();
         evidence
     }
 
@@ -100,16 +124,34 @@ impl Evidence {
         }
     }
 
-    /// Takes what somebody reported about a backend.
-    pub fn report(&mut self, backend: Backend, kind: ReportKind, now: Tick) {
-        self.cards[backend].reported(kind, now);
+    /// Takes what somebody reported about a backend; of which tenant, if that was said.
+    pub fn report(
+        &mut self,
+        backend: Backend,
+        kind: ReportKind,
+        tenant: Option<TenantKey>,
+        now: Tick,
+    ) {
+        self.cards[backend].reported(kind, tenant, now);
     }
 
     /// Holds every row against what was seen; once a tick, after the tick's
-    /// observations. `active` are the calls begun and not ended. One finding a
-    /// row, in the order of the rules.
-    pub fn judge(&mut self, now: Tick, active: PerBackend<u64>) -> Vec<Finding> {
+    /// observations. `active` are the calls begun and not ended, `history` the hours of
+    /// the journal, `names` what tenants are called. One finding a row, in the order of
+    /// the rules, then one a gate.
+    pub fn judge(
+        &mut self,
+        now: Tick,
+        wall: Wall,
+        active: PerBackend<u64>,
+        history: &Totals,
+        names: &dyn Names,
+    ) -> Vec<Finding> {
         self.seen.now = now;
+        self.wall = wall;
+        if self.hour.number.is_none() {
+            self.hour.number = Some(hour_of(wall));
+        }
         for backend in Backend::ALL {
             self.cards[backend].advance(now);
             self.cards[backend].active(active[backend], now);
@@ -118,16 +160,111 @@ impl Evidence {
         let batch = self.cards.new.take_batch();
         // Legacy's batches are nobody's; taken so that they do not pile up.
         self.cards.legacy.take_batch();
-        let (cards, seen, out) = (&self.cards, self.seen, self.legacy_out);
-        let over = self.rows.iter().find_map(|row| row.legacy_over(cards));
-        self.legacy_over = over;
-        self.rows
-            .iter_mut()
-            .map(|row| {
-                row.hear(&batch, &cards.new, now);
-                row.judge(cards, seen, out)
-            })
-            .collect()
+        let heard = self.cards.new.take_heard();
+        let since = self.counts_from();
+        self.longs.advance(since, history, &self.cards);
+        let sight = Sight {
+            cards: &self.cards,
+            longs: &self.longs,
+            baseline: history.baseline.as_ref(),
+            seen: self.seen,
+            wall,
+            gates: (self.gates_from, since.gates_from),
+            legacy_out: self.legacy_out,
+            names,
+        };
+        self.legacy_over = self.rows.iter().find_map(|row| row.legacy_over(&sight));
+        let rows = self.rows.iter_mut().chain(&mut self.gates);
+        rows.map(|row| {
+            row.hear(&batch, &heard, &sight.cards.new, now);
+            row.judge(&sight)
+        })
+        .collect()
+    }
+
+    /// Puts a stage's gates in force, in place of earlier ones. What they read at most an
+    /// hour of counts from `from` on: the end of the stage's warm-up. (For longer spans:
+    /// [`Evidence::gates_count_from`].) Before they have watched their full time they do
+    /// not pass.
+    pub fn set_gates(&mut self, gates: Vec<Rule>, from: Tick) {
+        self.gates_from = from;
+        if self.gates.iter().map(|row| &row.rule).eq(&gates) {
+            return;
+        }
+        let rules: Vec<Rule> = self.rules().cloned().collect();
+        let now = self.seen.now;
+        let interest = self.take_interest(rules.iter().chain(&gates), now);
+        self.gates = rows(gates, &interest, now);
+        self.look_far();
+    }
+
+    /// The moment from which gates count, by the calendar, for spans that are made of the
+    /// journal's hours and may have begun before this process did.
+    pub const fn gates_count_from(&mut self, from: Wall) {
+        self.gates_wall = Some(from);
+    }
+
+    /// A stage runs, and has since then by the calendar (0: none does, since then). What
+    /// new did before is no part of its long spans. To be told when a stage begins, at the
+    /// start of the process.
+    pub const fn stage_began(&mut self, number: u16, since: Wall) {
+        self.stage = Some((number, since));
+        self.epoch_wall = None;
+    }
+
+    /// The calendar was stepped by so many milliseconds: the stage that runs began at
+    /// another of its moments now, and so did the epoch.
+    pub fn calendar_stepped(&mut self, by_ms: i64, number: u16, since: Wall) {
+        self.stage = Some((number, since));
+        if let Some(epoch) = &mut self.epoch_wall {
+            epoch.0 = epoch.0.saturating_add(by_ms);
+        }
+    }
+
+    /// Is it time to close the running hour? By the calendar's full hours, and at the end
+    /// of a warm-up, so that no hour lies on both sides of it.
+    pub fn hour_is_over(&self, now: Tick, wall: Wall) -> bool {
+        let Some(number) = self.hour.number else {
+            return false;
+        };
+        let began = self.hour_began(now, wall);
+        let warm = self
+            .gates_wall
+            .is_some_and(|warm| began < warm && warm <= wall);
+        hour_of(wall) != number || warm
+    }
+
+    /// Closes the running hour: what happened in it, to be kept. None if there is nothing
+    /// to keep: nothing happened, and no stage ran whose gates ask whether that is so
+    /// because nothing was watched.
+    pub fn take_hour(&mut self, wall: Wall, stage: u16) -> Option<Hour> {
+        let now = self.seen.now;
+        let from = self.hour_began(now, wall);
+        self.hour = RunningHour {
+            since: now,
+            number: Some(hour_of(wall)),
+        };
+        let cards = &mut self.cards;
+        let sides = PerBackend::from_fn(|backend| cards[backend].take_hour());
+        let empty = sides.legacy.is_empty() && sides.new.is_empty();
+        if empty && (stage == 0 || wall.0.saturating_sub(from.0) < LEAST_HOUR_MS) {
+            return None;
+        }
+        Some(Hour {
+            from,
+            to: wall,
+            stage,
+            sides,
+        })
+    }
+
+    /// A tenant was taken back to legacy, or a person cleared it: what its own rows know
+    /// of it is over.
+    pub fn tenant_cleared(&mut self, key: TenantKey) {
+        self.cards.new.forget_tenant(key);
+        for row in &mut self.rows {
+            row.forget(key);
+        }
     }
 
     /// Takes that a backend's breaker opened.
@@ -159,14 +296,22 @@ impl Evidence {
     /// never count for new again. 0 while there was no reversal. After one, calls
     /// of unknown generation do not count either.
     pub fn begin_epoch(&mut self, now: Tick, min_generation: u64) {
+        // Not before the first judgement: at the start of the process the hours of the
+        // stage that runs still count.
+        if self.hour.number.is_some() {
+            let passed = i64::try_from(now.since(self.seen.now).as_millis()).unwrap_or(0);
+            self.epoch_wall = Some(Wall(self.wall.0.saturating_add(passed)));
+        }
         self.seen = Seen { now, since: now };
         self.cards.new.begin_epoch(now, min_generation);
-        for row in &mut self.rows {
-            row.standing = None;
-            if let Some(early) = &mut row.early {
-                early.clear(now);
-            }
+        for row in self.rows.iter_mut().chain(&mut self.gates) {
+            row.clear(now);
         }
+    }
+
+    /// When the epoch began that new is judged by.
+    pub const fn since(&self) -> Tick {
+        self.seen.since
     }
 
     /// Puts other rows in force. A changed table begins a new epoch; the same one
@@ -175,13 +320,19 @@ impl Evidence {
         if self.rows.iter().map(|row| &row.rule).eq(&rules) {
             return false;
         }
-        let interest = interest(&rules);
-        for backend in Backend::ALL {
-            self.cards[backend].set_interest(&interest, now);
-        }
+        let gates: Vec<Rule> = self.gates.iter().map(|row| row.rule.clone()).collect();
+        let interest = self.take_interest(rules.iter().chain(&gates), now);
         self.rows = rows(rules, &interest, now);
+        self.gates = rows(gates, &interest, now);
+        self.look_far();
         self.begin_epoch(now, 0);
         true
+    }
+
+    /// Takes whether a backend is up by its health check; None: it is not asked, or
+    /// nothing is known yet.
+    pub fn is_up(&mut self, backend: Backend, up: Option<bool>) {
+        self.cards[backend].set_up(up);
     }
 
     /// Changes how old a call must be before its end counts.
@@ -221,6 +372,43 @@ impl Evidence {
         self.cards.new.answers(span).calls.max(0) as f64 / watched.as_secs_f64().max(1.0) * 60.0
     }
 
+    fn take_interest<'a>(&mut self, rules: impl Iterator<Item = &'a Rule>, now: Tick) -> Interest {
+        let rules: Vec<Rule> = rules.cloned().collect();
+        let interest = interest(&rules);
+        for backend in Backend::ALL {
+            self.cards[backend].set_interest(&interest, now);
+        }
+        interest
+    }
+
+    /// The rows changed: so may the long spans they ask for.
+    fn look_far(&mut self) {
+        let tables = self.rows.iter().map(|row| (&row.rule, false));
+        let gates = self.gates.iter().map(|row| (&row.rule, true));
+        self.longs = Longs::of(tables.chain(gates));
+    }
+
+    /// From when on things count.
+    fn counts_from(&self) -> Since {
+        let stage = self.stage.map_or(Wall(i64::MIN), |(_, since)| since);
+        let from = self.epoch_wall.map_or(stage, |epoch| epoch.max(stage));
+        Since {
+            now: self.seen.now,
+            wall: self.wall,
+            from,
+            gates_from: self.gates_wall.map_or(from, |warm| warm.max(from)),
+            hour: self.hour.since,
+            epoch: self.seen.since,
+        }
+    }
+
+    /// When the running hour began: so long ago as it lasts, however the calendar was
+    /// stepped meanwhile.
+    fn hour_began(&self, now: Tick, wall: Wall) -> Wall {
+        let lasted = i64::try_from(now.since(self.hour.since).as_millis()).unwrap_or(0);
+        Wall(wall.0.saturating_sub(lasted))
+    }
+
     fn ripen(&mut self, now: Tick) {
         if now < self.mature_due {
             return;
@@ -240,6 +428,12 @@ impl Evidence {
 fn interest(rules: &[Rule]) -> Interest {
     let mut interest = Interest::default();
     for rule in rules {
+        if rule.scope == Scope::Tenant {
+            interest.tenant_spans.push(rule.over);
+        }
+        if rule.is_long() {
+            continue;
+        }
         interest.spans.push(rule.over);
         let threshold = micros(rule.threshold);
         match rule.measure {
@@ -263,256 +457,12 @@ fn interest(rules: &[Rule]) -> Interest {
 fn rows(rules: Vec<Rule>, interest: &Interest, now: Tick) -> Vec<Row> {
     rules
         .into_iter()
-        .map(|rule| Row::new(rule, interest, now))
+        .enumerate()
+        .map(|(place, rule)| Row::new(rule, place, interest, now))
         .collect()
 }
 
-impl Row {
-    fn new(rule: Rule, interest: &Interest, now: Tick) -> Self {
-        let slow = interest
-            .slow_us
-            .iter()
-            .position(|slow| *slow == micros(rule.threshold))
-            .filter(|_| rule.measure == Measure::ResponseTimeMean);
-        let allowed = match rule.measure {
-            Measure::ResponseTimeMean => HALF,
-            Measure::SpeechRecognitionRate => 1.0 - rule.threshold,
-            _ => rule.threshold,
-        };
-        let testable =
-            rule.can_be_early() && (rule.measure != Measure::ResponseTimeMean || slow.is_some());
-        let early = rule
-            .early
-            .filter(|_| testable)
-            .and_then(|early| Suspicion::new(allowed, early.false_alarm, now));
-        Self {
-            rule,
-            early,
-            slow,
-            standing: None,
-        }
-    }
-
-    /// Adds the tick's batch to the sequential test.
-    fn hear(&mut self, (answers, ends): &(Answers, Ends), card: &Scorecard, now: Tick) {
-        let Some(early) = &mut self.early else { return };
-        let (bad, good) = match (self.rule.measure, self.slow) {
-            (Measure::AbandonmentRate, _) => {
-                // Where most ends are unknown, those that are known say nothing.
-                if card.ends(self.rule.over).mostly_unknown() {
-                    return;
-                }
-                (ends.abandoned, ends.served)
-            }
-            (Measure::FailedCallRate, _) => (ends.bad, ends.sound),
-            (Measure::SpeechRecognitionRate, _) => (answers.speech_empty, answers.speech_good),
-            (Measure::ResponseTimeMean, Some(slow)) => {
-                let slower = answers.slow.0[slow];
-                (slower, answers.timed - slower)
-            }
-            _ => {
-                let stale = card.answers(self.rule.over).stale_counts();
-                (
-                    answers.failed + if stale { answers.stale } else { 0 },
-                    answers.good,
-                )
-            }
-        };
-        let whole = |count: i64| u64::try_from(count).unwrap_or(0);
-        // What tripped is over once nothing has been heard for the row's span.
-        if early.level() >= 1.0 && now.since(early.heard()) > self.rule.over {
-            early.clear(now);
-        }
-        early.add(whole(bad), whole(good), now);
-    }
-
-    /// Legacy's own value where it is over the threshold of a row that reverses.
-    fn legacy_over(&self, cards: &PerBackend<Scorecard>) -> Option<String> {
-        let rule = &self.rule;
-        if rule.action != Action::Reverse {
-            return None;
-        }
-        let legacy = Reading::of(&cards.legacy, rule.measure, rule.over, rule.threshold);
-        let value = legacy.value.filter(|_| is_over(rule, &legacy))?;
-        Some(words::beyond(rule, value))
-    }
-
-    fn judge(
-        &mut self,
-        cards: &PerBackend<Scorecard>,
-        seen: Seen,
-        legacy_out: Option<&'static str>,
-    ) -> Finding {
-        let rule = &self.rule;
-        let read = |backend| Reading::of(&cards[backend], rule.measure, rule.over, rule.threshold);
-        let (mut new, legacy): (Reading, Reading) = (read(Backend::New), read(Backend::Legacy));
-        if is_too_young(rule, seen) {
-            new.value = None;
-        }
-        let missing = missing(rule, &new);
-        let level = self.early.as_ref().map(Suspicion::level);
-        let mut by_window = missing.is_none() && new.value.is_some_and(|it| rule.is_beyond(it));
-        let mut by_early = level.is_some_and(|level| level >= 1.0);
-        let mut withheld = None;
-        // An alert acts on nothing, so nothing is gained by keeping it from people.
-        if (by_window || by_early) && rule.action != Action::Alert {
-            by_window = by_window && one_tenant::window_stands(rule, &cards.new, seen);
-            by_early = by_early && self.early_stands(&cards.new, seen);
-            if !(by_window || by_early) {
-                withheld = Some(ONE_TENANT);
-            } else if is_as_bad(rule, &new, &legacy) {
-                withheld = Some(BOTH_ARE_BAD);
-            } else if is_futile(rule, &new, &legacy) {
-                withheld = legacy_out;
-            }
-        }
-        let met = (by_window || by_early) && withheld.is_none();
-        let standing = self.stand(met, seen.now);
-        let rule = &self.rule;
-        let verdict = match (met, standing) {
-            (true, Some(stood)) if stood >= rule.hold_for => Verdict::Trip,
-            _ if met || withheld.is_some() || missing.is_some() => Verdict::Inconclusive,
-            _ => Verdict::Pass,
-        };
-        let blind = self.is_blind(&cards.new, seen);
-        let mut because = words::measured(rule.measure, &new, rule.over, cards.new.mature());
-        if new.value.is_some() {
-            add(&mut because, &words::allowed(rule));
-        }
-        if by_early && !by_window {
-            let says_too_much = new.value.is_some_and(|value| rule.is_beyond(value));
-            let sure = match says_too_much {
-                true => "the sequential test is sure without a full window",
-                false => words::lately(rule.measure),
-            };
-            add(&mut because, sure);
-        } else if let Some(missing) = &missing {
-            add(&mut because, missing);
-        }
-        if let Some(withheld) = withheld {
-            add(&mut because, withheld);
-        }
-        if let (true, Some(stood), Verdict::Inconclusive) = (met, standing, verdict) {
-            let (stood, asked) = (words::span(stood), words::span(rule.hold_for));
-            add(
-                &mut because,
-                &format!("it has stood for {stood} of {asked}"),
-            );
-        }
-        if blind {
-            add(&mut because, "blind at the present traffic");
-        }
-        Finding {
-            rule: rule.name.clone(),
-            value: new.value,
-            threshold: rule.threshold,
-            legacy: legacy.value,
-            samples: new.samples,
-            failed: new.failed,
-            early: level.map(|level| level.max(0.0)),
-            verdict,
-            blind,
-            withheld,
-            because,
-        }
-    }
-
-    fn early_stands(&self, card: &Scorecard, seen: Seen) -> bool {
-        self.early.as_ref().is_some_and(|early| {
-            one_tenant::early_level(&self.rule, card, early, self.slow, seen) >= 1.0
-        })
-    }
-
-    /// How long the condition has stood without a break.
-    fn stand(&mut self, met: bool, now: Tick) -> Option<Duration> {
-        if !met {
-            self.standing = None;
-            return None;
-        }
-        Some(now.since(*self.standing.get_or_insert(now)))
-    }
-
-    /// Can the row not reach its minimum at the traffic of its last span? Where new
-    /// has no traffic at all there is nothing to be blind to.
-    fn is_blind(&self, card: &Scorecard, seen: Seen) -> bool {
-        let needed = blind::calls_needed(&self.rule);
-        let watched = seen.now.since(seen.since);
-        let any = card.answers(Duration::from_secs(3600)).calls > 0;
-        if needed == 0 || self.early.is_some() || watched < BLIND_AFTER || !any {
-            return false;
-        }
-        let over = self.rule.over.as_secs_f64();
-        let calls = card.answers(self.rule.over).calls.max(0) as f64;
-        calls * over / watched.as_secs_f64().min(over) < f64::from(needed)
-    }
-}
-
-/// A count that must not be too *low* cannot be judged before its span is over.
-fn is_too_young(rule: &Rule, seen: Seen) -> bool {
-    let grows = matches!(
-        rule.measure,
-        Measure::CallsPerHour
-            | Measure::ConcurrentCalls
-            | Measure::CriticalErrors
-            | Measure::Complaints
-            | Measure::Incidents
-            | Measure::BreakerOpens
-    );
-    grows && rule.side == Side::Below && seen.now.since(seen.since) < rule.over
-}
-
-/// How much evidence is missing, in words; None if there is enough.
-fn missing(rule: &Rule, reading: &Reading) -> Option<String> {
-    let value = reading.value;
-    if value.is_none() {
-        return Some("no verdict".to_owned());
-    }
-    if reading.calls < u64::from(rule.calls_min) {
-        return Some(format!(
-            "too few to judge: {} of the {} needed",
-            words::many(reading.calls, rule.measure.samples()),
-            rule.calls_min
-        ));
-    }
-    let beyond = value.is_some_and(|value| rule.is_beyond(value));
-    // Where nothing is beyond the threshold, few failures are good news and no lack.
-    if rule.counts_failures() && beyond && reading.failed < u64::from(rule.failed_min) {
-        return Some(format!(
-            "too few to act on: {} of the {} needed",
-            words::many(reading.failed, "failed call"),
-            rule.failed_min
-        ));
-    }
-    None
-}
-
-/// Is legacy itself over the threshold, with enough evidence, and new not
-/// measurably worse? Reported events and gauges are not compared: harm done to
-/// data by new is not undone by legacy's troubles.
-fn is_as_bad(rule: &Rule, new: &Reading, legacy: &Reading) -> bool {
-    let comparable = new.share.is_some() || new.times.is_some();
-    comparable && is_over(rule, legacy) && !compare::is_worse(new, legacy)
-}
-
-/// Is a backend over a row's threshold, with enough evidence?
-fn is_over(rule: &Rule, reading: &Reading) -> bool {
-    rule.side == rule.measure.bad_side()
-        && missing(rule, reading).is_none()
-        && reading.value.is_some_and(|value| rule.is_beyond(value))
-}
-
-/// Would it be in vain to go back to a legacy that does not answer? Not if new is
-/// measurably worse: then what is held against legacy is not what callers hear. Nor
-/// for what was reported from outside: harm done to data ends with new's calls.
-fn is_futile(rule: &Rule, new: &Reading, legacy: &Reading) -> bool {
-    let reported = matches!(
-        rule.measure,
-        Measure::CriticalErrors | Measure::Complaints | Measure::Incidents
-    );
-    rule.action == Action::Reverse && !reported && !compare::is_worse(new, legacy)
-}
-
-fn add(because: &mut String, more: &str) {
-    because.push_str("; ");
-    because.push_str(more);
+/// Which of the calendar's full hours a moment lies in.
+const fn hour_of(wall: Wall) -> i64 {
+    wall.0.div_euclid(3_600_000)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::day::{Day, answered, begins, early, errors_10, mins, row, verdict_after};
 use super::evidence::{BOTH_ARE_BAD, ONE_TENANT};
-use super::{Action, Measure, Rule, Verdict, blind};
+use super::{Action, Early, Measure, Rule, Verdict, blind};
 use crate::document::Flaw;
 use crate::measure::{CallEnd, Cause, Observation, Outcome, Placed, Voice};
 use crate::model::Backend;
@@ -486,6 +486,33 @@ fn above_nothing_at_all_needs_no_test_and_is_not_called_early() {
     assert!(!blind::sees(&rule, 3.9));
     assert!(blind::sees(&rule, 4.0), "by its window alone");
     assert_eq!(Day::with(&[rule]).judge()[0].early, None);
+}
+
+/// The share of errors in a short window passes a low threshold by chance every day.
+#[test]
+fn a_row_that_acts_by_its_early_test_alone_trips_by_no_window() {
+    let by_window = early(Rule {
+        threshold: 0.02,
+        failed_min: 0,
+        ..errors_10()
+    });
+    let alone = Rule {
+        early: Some(Early {
+            alone: true,
+            ..Early::default()
+        }),
+        ..by_window.clone()
+    };
+    let verdicts = |good: u64, failed: u64| {
+        let mut day = Day::with(&[by_window.clone(), alone.clone()]);
+        day.good(good);
+        day.failing(failed);
+        let found = day.judge();
+        [found[0].verdict, found[1].verdict]
+    };
+    assert_eq!(verdicts(39, 1), [Verdict::Trip, Verdict::Inconclusive]);
+    assert_eq!(verdicts(49, 1), [Verdict::Pass, Verdict::Pass]);
+    assert_eq!(verdicts(39, 10), [Verdict::Trip, Verdict::Trip]);
 }
 
 #[test]

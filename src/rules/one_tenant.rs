@@ -6,8 +6,8 @@
 //! distinct failed calls of the largest tenant are cut in the same way. What is
 //! left must still trip the row. It is asked only of a row that would trip, so the
 //! cut can withhold a reversal and never cause one. Quantiles and calls' durations are
-//! not kept by tenant, and speech that came with events belongs to none: there the row
-//! stands as it is.
+//! not kept by tenant, nor is anything of longer than an hour, and speech that came with
+//! events belongs to none: there the row stands as it is.
 
 use super::evidence::Seen;
 use super::{Measure, Rule};
@@ -28,6 +28,9 @@ struct Part {
 
 /// Would the row trip on its window if no tenant were more than half of it?
 pub(super) fn window_stands(rule: &Rule, card: &Scorecard, seen: Seen) -> bool {
+    if rule.is_long() {
+        return true;
+    }
     let from = seen.now - rule.over;
     let Some(parts) = parts(rule, card, seen, from, Weigh::Window) else {
         return true;

@@ -4,8 +4,10 @@
 use std::time::Duration;
 
 use super::Measure;
-use crate::measure::counts::{Answers, share};
+use crate::measure::counts::{Answers, Ends, TenantAnswers, TenantEnds, share};
 use crate::measure::scorecard::Scorecard;
+use crate::measure::totals::Sums;
+use crate::model::Tick;
 
 /// A measure's value and the evidence behind it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -35,11 +37,86 @@ pub struct Times {
     pub variance: f64,
 }
 
+/// Where a measure is read.
+#[derive(Clone, Copy, Debug)]
+pub enum Source<'a> {
+    /// A trailing span of at most an hour, to the second.
+    Window {
+        /// Whose.
+        card: &'a Scorecard,
+        /// The span.
+        over: Duration,
+        /// The moment it ends.
+        now: Tick,
+    },
+    /// Hours that were added up, and the running one.
+    Sums {
+        /// Whose; None: nobody's any more.
+        card: Option<&'a Scorecard>,
+        /// What they add up to.
+        sums: &'a Sums,
+        /// How much time that is.
+        watched: Duration,
+        /// The moment it ends.
+        now: Tick,
+    },
+}
+
+impl Source<'_> {
+    /// What was answered, begun and reported.
+    pub fn answers(&self) -> Answers {
+        match self {
+            Self::Window { card, over, .. } => card.answers(*over),
+            Self::Sums { sums, .. } => sums.answers(),
+        }
+    }
+
+    /// How mature calls ended.
+    pub fn ends(&self) -> Ends {
+        match self {
+            Self::Window { card, over, .. } => card.ends(*over),
+            Self::Sums { sums, .. } => sums.ends(),
+        }
+    }
+
+    fn quantile_ms(&self, permille: u64) -> Option<f64> {
+        match self {
+            Self::Window { card, over, .. } => card.quantile_ms(*over, permille),
+            Self::Sums { sums, .. } => sums.quantile_ms(permille),
+        }
+    }
+
+    fn slower_than(&self, threshold_us: u32) -> (u64, u64) {
+        match self {
+            Self::Window { card, over, .. } => card.slower_than(*over, threshold_us),
+            Self::Sums { sums, .. } => sums.slower_than(threshold_us),
+        }
+    }
+
+    /// How long it was looked.
+    fn span(&self) -> Duration {
+        match self {
+            Self::Window { over, .. } => *over,
+            Self::Sums { watched, .. } => *watched,
+        }
+    }
+
+    /// Were transactions ever reported? Else their absence says nothing.
+    fn transacts(&self) -> bool {
+        match self {
+            Self::Window { card, .. } => card.transacts(),
+            Self::Sums { card, sums, .. } => {
+                sums.transactions > 0 || card.is_some_and(Scorecard::transacts)
+            }
+        }
+    }
+}
+
 impl Reading {
-    /// Reads a measure over a span. `threshold` is that of the row: quantiles are
-    /// compared by the share of answers beyond it.
-    pub fn of(card: &Scorecard, measure: Measure, over: Duration, threshold: f64) -> Self {
-        let answers = card.answers(over);
+    /// Reads a measure. `threshold` is that of the row: quantiles are compared by the
+    /// share of answers beyond it.
+    pub fn of(source: &Source<'_>, measure: Measure, threshold: f64) -> Self {
+        let answers = source.answers();
         let calls = count(answers.calls);
         let reading = Self {
             samples: calls,
@@ -58,19 +135,21 @@ impl Reading {
                 times: times(&answers),
                 ..reading
             },
-            Measure::ResponseTimeP50 => reading.quantile(card, over, 500, threshold),
-            Measure::ResponseTimeP95 => reading.quantile(card, over, 950, threshold),
-            Measure::ResponseTimeP99 => reading.quantile(card, over, 990, threshold),
-            Measure::FailedCallRate => Self::failed_calls(card, over),
-            Measure::AbandonmentRate => Self::abandonment(card, over),
-            Measure::CallDurationMean => Self::duration(card, over),
+            Measure::ResponseTimeP50 => reading.quantile(source, 500, threshold),
+            Measure::ResponseTimeP95 => reading.quantile(source, 950, threshold),
+            Measure::ResponseTimeP99 => reading.quantile(source, 990, threshold),
+            Measure::FailedCallRate => Self::failed_calls(&source.ends()),
+            Measure::AbandonmentRate => Self::abandonment(&source.ends()),
+            Measure::CallDurationMean => Self::duration(&source.ends()),
             Measure::SpeechRecognitionRate => reading.speech(&answers),
             Measure::ConcurrentCalls => Self {
                 value: answers.active.mean(),
                 ..reading
             },
             Measure::CallsPerHour => Self {
-                value: Some(count(answers.begun) as f64 * 3600.0 / over.as_secs_f64().max(1.0)),
+                value: Some(
+                    count(answers.begun) as f64 * 3600.0 / source.span().as_secs_f64().max(1.0),
+                ),
                 samples: count(answers.begun),
                 ..reading
             },
@@ -90,19 +169,114 @@ impl Reading {
             Measure::BackendDown => reading.down(&answers),
             Measure::BreakerOpens => reading.events(answers.opened),
             Measure::HealthErrorRate => Self::checks(&answers),
+            Measure::Transactions => Self::transactions(&answers, source.transacts()),
+            Measure::Uptime => Self::uptime(source),
         }
     }
 
-    fn quantile(self, card: &Scorecard, over: Duration, permille: u64, threshold: f64) -> Self {
+    /// Reads a measure of one tenant alone. `stale` says whether stale connections count;
+    /// `told` whether of most calls it is known how they ended. Nothing where the measure
+    /// has no tenants.
+    pub fn of_tenant(
+        measure: Measure,
+        answers: &TenantAnswers,
+        ends: &TenantEnds,
+        stale: bool,
+        told: bool,
+    ) -> Self {
+        let whole = |count: i32| count.max(0).into();
+        let calls: i64 = whole(answers.calls);
+        let reading = Self {
+            samples: count(calls),
+            calls: count(calls),
+            ..Self::default()
+        };
+        match measure {
+            Measure::ErrorRate => {
+                let bad = whole(answers.failed) + if stale { whole(answers.stale) } else { 0 };
+                let all: i64 = bad + whole(answers.good);
+                let failed: i64 = whole(answers.failed_calls);
+                Self {
+                    value: share(bad, all),
+                    failed: count(failed.min(bad)),
+                    share: Some((count(bad), count(all))),
+                    ..reading
+                }
+            }
+            Measure::ResponseTimeMean => Self {
+                value: answers.mean_ms(),
+                times: answers.mean_ms().map(|mean| Times {
+                    count: count(answers.timed.into()),
+                    mean,
+                    variance: answers.variance_ms2(),
+                }),
+                ..reading
+            },
+            Measure::SpeechRecognitionRate => reading.speech(&Answers {
+                speech_good: whole(answers.speech_good),
+                speech_empty: whole(answers.speech_empty),
+                ..Answers::default()
+            }),
+            Measure::FailedCallRate => Self::failed_calls(&Ends {
+                bad: whole(ends.bad),
+                sound: whole(ends.sound),
+                ..Ends::default()
+            }),
+            Measure::CriticalErrors => reading.events(answers.critical_errors.into()),
+            Measure::Complaints => reading.events(answers.complaints.into()),
+            Measure::Incidents => reading.events(answers.incidents.into()),
+            Measure::AbandonmentRate if told => Self::abandonment(&Ends {
+                served: whole(ends.served),
+                abandoned: whole(ends.abandoned),
+                ..Ends::default()
+            }),
+            _ => Self::default(),
+        }
+    }
+
+    fn quantile(self, source: &Source<'_>, permille: u64, threshold: f64) -> Self {
         Self {
-            value: card.quantile_ms(over, permille),
-            share: Some(card.slower_than(over, micros(threshold))),
+            value: source.quantile_ms(permille),
+            share: Some(source.slower_than(micros(threshold))),
             ..self
         }
     }
 
-    fn abandonment(card: &Scorecard, over: Duration) -> Self {
-        let ends = card.ends(over);
+    /// For each call begun. A count that comes late or early is as uneven as chance
+    /// makes it: its variance is its mean.
+    fn transactions(answers: &Answers, reported: bool) -> Self {
+        let begun = count(answers.begun);
+        let value = share(answers.transactions, answers.begun).filter(|_| reported);
+        Self {
+            value,
+            samples: begun,
+            calls: begun,
+            times: value.map(|mean| Times {
+                count: begun,
+                mean,
+                variance: mean,
+            }),
+            ..Self::default()
+        }
+    }
+
+    fn uptime(source: &Source<'_>) -> Self {
+        let (card, now) = match source {
+            Source::Window { card, now, .. } => (Some(*card), *now),
+            Source::Sums { card, now, .. } => (*card, *now),
+        };
+        let span = source.span();
+        let Some((ended, shortest)) = card.and_then(|card| card.stays(span, now)) else {
+            return Self::default();
+        };
+        Self {
+            value: Some(shortest.unwrap_or(span.as_secs_f64())),
+            samples: ended,
+            ..Self::default()
+        }
+    }
+
+    fn abandonment(ends: &Ends) -> Self {
         let (abandoned, base) = (count(ends.abandoned), count(ends.base()));
         Self {
             // A guess about the few whose end is known would be worse than none.
@@ -115,8 +289,7 @@ impl Reading {
         }
     }
 
-    fn failed_calls(card: &Scorecard, over: Duration) -> Self {
-        let ends = card.ends(over);
+    fn failed_calls(ends: &Ends) -> Self {
         let (bad, base) = (count(ends.bad), count(ends.bad + ends.sound));
         Self {
             value: share(ends.bad, ends.bad + ends.sound),
@@ -128,8 +301,7 @@ impl Reading {
         }
     }
 
-    fn duration(card: &Scorecard, over: Duration) -> Self {
-        let ends = card.ends(over);
+    fn duration(ends: &Ends) -> Self {
         let calls = count(ends.timed);
         let value = ends.duration_mean_s();
         Self {

@@ -3,7 +3,12 @@
 use std::time::Duration;
 
 use super::reading::Reading;
-use super::{Measure, Rule, Side, Unit};
+use super::{Action, How, Measure, Rule, STAGE, Side, Unit};
+
+const DAY: u64 = 86_400;
+
+/// Why a row does not trip although its value is beyond what it asks for.
+pub const CHANCE: &str = "with so few calls that may be chance";
 
 /// A value in its measure's unit: `22.6 %`, `800 ms`, `5.4 s`, `4 min 12 s`, `16`.
 pub fn amount(measure: Measure, value: f64) -> String {
@@ -29,11 +34,24 @@ pub fn lasting(seconds: f64) -> String {
     }
 }
 
-/// A span: `5 min`, `1 h`, `90 s`.
+/// How long something has lasted, to the minute or the hour: `20 min`, `64 h`.
+pub fn about(lasted: Duration) -> String {
+    let seconds = lasted.as_secs();
+    match seconds {
+        _ if seconds < 120 => format!("{seconds} s"),
+        _ if seconds < 7200 => format!("{} min", seconds / 60),
+        _ if seconds < 4 * DAY => format!("{} h", seconds / 3600),
+        _ => format!("{} d", seconds / DAY),
+    }
+}
+
+/// A span: `5 min`, `1 h`, `90 s`, `7 d`, `stage`.
 pub fn span(span: Duration) -> String {
     let seconds = span.as_secs();
     match seconds {
+        _ if span == STAGE => "stage".to_owned(),
         0 => format!("{} ms", span.as_millis()),
+        _ if seconds >= 4 * DAY && seconds.is_multiple_of(DAY) => format!("{} d", seconds / DAY),
         _ if seconds.is_multiple_of(3600) => format!("{} h", seconds / 3600),
         _ if seconds.is_multiple_of(60) => format!("{} min", seconds / 60),
         _ => format!("{seconds} s"),
@@ -43,7 +61,7 @@ pub fn span(span: Duration) -> String {
 /// What was measured, in one clause: `7 of 31 calls failed in the last 5 min (22.6 %)`.
 /// `mature` is how long ago the calls of an end measure must have begun.
 pub fn measured(measure: Measure, reading: &Reading, over: Duration, mature: Duration) -> String {
-    let last = format!("in the last {}", span(over));
+    let last = last(over);
     let Some(value) = reading.value else {
         return nothing(measure, over, mature);
     };
@@ -103,6 +121,17 @@ pub fn measured(measure: Measure, reading: &Reading, over: Duration, mature: Dur
             format!("{bad} of {of} webhooks and health checks got no answer {last}")
         }
         Measure::BreakerOpens => format!("the breaker opened {} {last}", counted(&value, "time")),
+        Measure::Transactions => {
+            format!(
+                "{value} transactions for each of {} {last}",
+                many(calls, "call")
+            )
+        }
+        Measure::Uptime if calls == 0 => format!("it did not go down {last}"),
+        Measure::Uptime if calls == 1 => format!("it went down 1 time {last}, after {value}"),
+        Measure::Uptime => {
+            format!("it went down {calls} times {last}, after {value} at the soonest")
+        }
         Measure::HealthErrorRate => {
             format!(
                 "{bad} of {} failed {last} ({value})",
@@ -125,24 +154,61 @@ pub const fn lately(measure: Measure) -> &'static str {
 
 /// What the row asks for: `the table allows 10 %`.
 pub fn allowed(rule: &Rule) -> String {
-    let threshold = amount(rule.measure, rule.threshold);
-    match (rule.measure, rule.side) {
-        (Measure::BackendDown, _) => "the table asks for answers".to_owned(),
-        (_, Side::Above) => format!("the table allows {threshold}"),
-        (_, Side::Below) => format!("the table asks for {threshold}"),
+    allowed_at(rule, rule.threshold)
+}
+
+/// The same where a relative threshold comes to this: `the table allows 2.4 % (2x legacy)`.
+pub fn allowed_at(rule: &Rule, threshold: f64) -> String {
+    let threshold = amount(rule.measure, threshold);
+    let relative = against(rule).map_or_else(String::new, |against| format!(" ({against})"));
+    match (rule.measure, rule.side, rule.action) {
+        (Measure::BackendDown, ..) => "the table asks for answers".to_owned(),
+        (_, Side::Above, Action::Gate) if rule.against.is_none() => {
+            format!("the gate asks for less than {threshold}")
+        }
+        (_, Side::Below, Action::Gate) if rule.against.is_none() => {
+            format!("the gate asks for more than {threshold}")
+        }
+        (_, Side::Above, Action::Gate) => format!("the gate allows {threshold}{relative}"),
+        (_, Side::Below, Action::Gate) => format!("the gate asks for {threshold}{relative}"),
+        (_, Side::Above, _) => format!("the table allows {threshold}{relative}"),
+        (_, Side::Below, _) => format!("the table asks for {threshold}{relative}"),
     }
+}
+
+/// What a relative threshold is made of, as it is written: `2x legacy`, `legacy + 500 ms`.
+pub fn against(rule: &Rule) -> Option<String> {
+    let against = rule.against?;
+    let base = against.base.name();
+    Some(match against.how {
+        How::Times => format!("{}x {base}", trimmed(&format!("{:.3}", rule.threshold))),
+        How::Plus => format!("{base} + {}", amount(rule.measure, rule.threshold)),
+    })
+}
+
+/// How long a condition has stood: `it has stood for 1 min of 2 min`.
+pub fn stood(stood: Duration, asked: Duration) -> String {
+    format!("it has stood for {} of {}", span(stood), span(asked))
 }
 
 /// A value that the row does not allow: `error_rate was 40 % in the last 5 min, and the
 /// table allows 10 %`.
 pub fn beyond(rule: &Rule, value: f64) -> String {
     format!(
-        "{} was {} in the last {}, and {}",
+        "{} was {} {}, and {}",
         rule.measure.name(),
         amount(rule.measure, value),
-        span(rule.over),
+        last(rule.over),
         allowed(rule)
     )
+}
+
+/// `in the last 5 min`, `since the stage began`.
+fn last(over: Duration) -> String {
+    match over {
+        STAGE => "since the stage began".to_owned(),
+        over => format!("in the last {}", span(over)),
+    }
 }
 
 /// `1 call`, `2 calls`.
@@ -159,6 +225,9 @@ fn counted(value: &str, thing: &str) -> String {
 
 /// When the calls of an end measure began: `between 25 min and 10 min ago`.
 fn cohort(over: Duration, mature: Duration) -> String {
+    if over == STAGE {
+        return format!("in the stage, at least {} ago,", span(mature));
+    }
     format!("between {} and {} ago", span(over + mature), span(mature))
 }
 
@@ -171,12 +240,14 @@ fn quantile(part: &str, calls: u64, value: &str, last: &str) -> String {
 
 /// Why there is no value, and what would bring one.
 fn nothing(measure: Measure, over: Duration, mature: Duration) -> String {
-    let last = format!("in the last {}", span(over));
+    let last = last(over);
     match measure {
         Measure::ErrorRate => format!("no call spoke to new {last}"),
         Measure::BackendDown => {
             format!("no call spoke to new {last}, and no health check asked it")
         }
+        Measure::Transactions => format!("no transactions were reported {last}"),
+        Measure::Uptime => format!("nothing is known of when new was up {last}"),
         Measure::HealthErrorRate => {
             format!("no health check asked new {last}: [backend.new] health feeds this")
         }
@@ -256,6 +327,8 @@ mod tests {
             (3600, "1 h"),
             (90, "90 s"),
             (5400, "90 min"),
+            (72 * 3600, "72 h"),
+            (7 * DAY, "7 d"),
         ] {
             assert_eq!(span(Duration::from_secs(seconds)), said);
         }

@@ -1,17 +1,22 @@
 //! The engine's thread: ticks, orders, the journal's answers and signals go in,
 //! effects are carried out in the order given.
 
+mod compare;
+
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::access::AccessLog;
 use super::answers::{Answers, Waiting};
 use super::crew::{Crew, Lost};
+use super::hooks::Outside;
+use super::logs::{Logs, Looked, Which};
+use super::memory::Memory;
 use super::outbox::Outbox;
 use super::reader::{Reader, Reading};
 use super::say::{say, say_entry, say_reloaded};
@@ -20,16 +25,20 @@ use super::supervisor::Supervisor;
 use super::{FAREWELL, Stop, reload};
 use crate::admin;
 use crate::clock;
-use crate::config::{Access, Config};
+use crate::config::Config;
 use crate::desk::{Ask, Desk, Reload};
 use crate::engine::{Effect, Engine, Event, Status, Ticket};
+use crate::hooks::Answer;
 use crate::journal::{Job, JournalEvent};
 use crate::measure::Observation;
 use crate::metrics::{Metrics, Mishaps};
-use crate::model::{Backend, Tick};
+use crate::model::{Backend, TenantKey, Tick};
 use crate::proxy::pulse::Mishap;
 use crate::proxy::worker::Drain;
 use crate::proxy::{Routing, Shared};
+use crate::split::Tenant;
+use crate::split::tenants::{Directory, Names};
+use crate::table::names::Registry;
 use crate::table::pins::PinWriter;
 
 /// Everything the conductor works with.
@@ -38,6 +47,7 @@ pub(super) struct Parts {
     pub(super) shared: Shared,
     pub(super) metrics: Arc<Metrics>,
     pub(super) outbox: Outbox,
+    pub(super) outside: Outside,
     pub(super) pins: PinWriter,
     pub(super) status: Arc<ArcSwap<Status>>,
     pub(super) config: Config,
@@ -52,6 +62,9 @@ pub(super) struct Parts {
     pub(super) supervisor: Supervisor,
     pub(super) drain: watch::Sender<Drain>,
     pub(super) stop: watch::Sender<Stop>,
+    /// What became of the last webhooks. Its lock is never waited for: who reads it, the
+    /// admin listener, lives on the engine's thread.
+    pub(super) memory: Arc<Mutex<Memory>>,
 }
 
 /// What comes in.
@@ -59,6 +72,7 @@ pub(super) struct Mailbox {
     pub(super) asks: mpsc::Receiver<Ask>,
     pub(super) journal: mpsc::Receiver<JournalEvent>,
     pub(super) readings: mpsc::Receiver<Reading>,
+    pub(super) hooked: mpsc::Receiver<Answer>,
     pub(super) stopping: watch::Receiver<Stop>,
 }
 
@@ -74,9 +88,27 @@ pub(super) struct Conductor {
     answers: Answers,
     next_ticket: Ticket,
     observations: Vec<Observation>,
-    access: Option<AccessLog>,
+    logs: Logs,
     ticks: u64,
     draining: bool,
+    /// At which tick the journal is next read back.
+    check_at: u64,
+    /// What the journal said otherwise when it was last read back.
+    differs: Option<String>,
+}
+
+/// What tenants are called: as the directory lists them, or as they called.
+#[derive(Debug)]
+struct Named<'a> {
+    heard: &'a Registry,
+    listed: Option<&'a Directory>,
+}
+
+impl Names for Named<'_> {
+    fn name(&self, key: TenantKey) -> Option<String> {
+        let listed = self.listed.and_then(|listed| listed.name(key));
+        listed.or_else(|| self.heard.name(key))
+    }
 }
 
 /// How often the engine looks.
@@ -87,15 +119,17 @@ const SETTLE: Duration = Duration::from_secs(2);
 const SWEEP: u64 = 100;
 
 impl Conductor {
-    pub(super) fn new(parts: Parts) -> Self {
+    pub(super) fn new(parts: Parts, logs: Logs) -> Self {
         Self {
             parts,
             answers: Answers::default(),
             next_ticket: 1,
             observations: Vec::new(),
-            access: None,
+            logs,
             ticks: 0,
             draining: false,
+            check_at: compare::FIRST,
+            differs: None,
         }
     }
 
@@ -161,8 +195,8 @@ impl Conductor {
         }
     }
 
-    /// Opens what needs the runtime: admin listeners, the access log.
-    fn open(&mut self, listeners: Listeners) -> anyhow::Result<()> {
+    /// Opens what needs the runtime: the admin listeners.
+    fn open(&self, listeners: Listeners) -> anyhow::Result<()> {
         let loopback = listeners.admin.local_addr()?.ip().is_loopback();
         let admin = Arc::new(reload::admin(self, loopback));
         let full = tokio::net::TcpListener::from_std(listeners.admin)
@@ -180,9 +214,6 @@ impl Conductor {
                 admin::metrics_router(admin),
                 stopped(self.parts.stop.subscribe()),
             ));
-        }
-        if let Access::File(path) = &self.parts.config.log.access {
-            self.access = Some(AccessLog::start(path)?);
         }
         Ok(())
     }
@@ -207,6 +238,7 @@ impl Conductor {
                 Some(event) = mailbox.journal.recv() => self.journal(event),
                 Some(ask) = mailbox.asks.recv() => self.ask(ask),
                 Some(reading) = mailbox.readings.recv() => self.reading(reading),
+                Some(answer) = mailbox.hooked.recv() => self.answered(answer),
                 what = signals.next() => self.signal(what),
                 changed = mailbox.stopping.changed() => {
                     if changed.is_err() || *mailbox.stopping.borrow() != Stop::No {
@@ -245,6 +277,7 @@ impl Conductor {
                 // connections: a rollback must not wait for its end.
                 Some(ask) = mailbox.asks.recv() => self.ask(ask),
                 Some(reading) = mailbox.readings.recv() => self.reading(reading),
+                Some(answer) = mailbox.hooked.recv() => self.answered(answer),
                 what = signals.next() => if what == Caught::Terminate {
                     tracing::warn!("Stopping now, on a second signal.");
                     self.parts.drain.send_replace(Drain::Now);
@@ -256,11 +289,13 @@ impl Conductor {
                 }
             }
         }
+        self.end_outside(&mut mailbox.hooked, FAREWELL);
         self.tick();
     }
 
-    fn close(self) {
+    fn close(mut self) {
         self.parts.crew.dismiss();
+        self.logs.close(FAREWELL);
         self.parts.pins.close();
         if !self.parts.outbox.close(FAREWELL) {
             tracing::error!("The journal could not write everything before the end.");
@@ -289,26 +324,40 @@ impl Conductor {
         }
         let observations = std::mem::take(&mut self.observations);
         let active = self.parts.shared.table.active();
+        let status = self.parts.status.load();
+        let known = {
+            let mut memory = self.parts.memory.lock();
+            memory.date(now, wall);
+            memory.hear(&observations, &status, now)
+        };
+        let looked = Looked::before(&self.parts.engine, active, known, now, wall);
+        let routing = self.parts.shared.routing.load_full();
+        let named = Named {
+            heard: self.parts.shared.table.names(),
+            listed: routing.settings.directory.as_deref(),
+        };
         let effects = self.parts.engine.handle(
             Event::Tick {
                 observations: &observations,
                 active,
+                names: &named,
             },
             now,
             wall,
         );
         self.carry_out(effects);
-        if let Some(access) = &mut self.access {
-            access.write(&observations, now, wall, || self.parts.paths.clone());
-        }
+        self.logs
+            .write(&observations, looked, || self.parts.paths.clone());
         self.observations = observations;
         self.observations.clear();
         self.parts.pins.save(now, wall);
         self.answers.give_late(now);
+        self.tell_restored();
         if self.parts.outbox.resend() {
             let durable = self.parts.outbox.is_durable();
             self.engine(Event::Durable(durable));
         }
+        self.compare(wall);
         self.publish_status();
         self.tell_that_we_turn(now);
     }
@@ -326,7 +375,10 @@ impl Conductor {
     }
 
     fn publish_status(&mut self) {
-        let status = self.parts.engine.status(clock::tick(), clock::wall());
+        let mut status = self.parts.engine.status(clock::tick(), clock::wall());
+        status.notes.extend(self.differs.as_ref().map(|differs| {
+            format!("what runs is not what the journal says, a restart would change it: {differs}")
+        }));
         let table = &self.parts.shared.table;
         self.parts.metrics.status(&status);
         self.parts
@@ -351,7 +403,9 @@ impl Conductor {
             descriptors: pulse.count(Mishap::Descriptor),
             panics: pulse.count(Mishap::Panic),
             workers_replaced: self.parts.crew.replaced(),
-            access_log_dropped: self.access.as_ref().map_or(0, AccessLog::dropped),
+            access_log_dropped: self.logs.dropped(Which::Access),
+            outcomes_dropped: self.logs.dropped(Which::Outcomes),
+            decisions_dropped: self.logs.dropped(Which::Decisions),
         });
         if !self.draining {
             self.parts.supervisor.status(&status);
@@ -359,7 +413,7 @@ impl Conductor {
         self.parts.status.store(Arc::new(status));
     }
 
-    fn engine(&mut self, event: Event<'_>) {
+    pub(super) fn engine(&mut self, event: Event<'_>) {
         let effects = self
             .parts
             .engine
@@ -386,6 +440,14 @@ impl Conductor {
                     self.answers.give_all_undurable();
                 }
             }
+            JournalEvent::Compared { differs } => self.compared(&differs),
+            JournalEvent::Turned { closed } => {
+                tracing::info!(closed, "The journal goes on in a new segment.");
+            }
+            JournalEvent::Pruned { files } => tracing::info!(
+                files = files.join(", "),
+                "Segments of the journal were deleted, as `[state] keep` says."
+            ),
             JournalEvent::Latched => tracing::debug!("The latch is on disk."),
             JournalEvent::Unlatched => self.engine(Event::Unlatched),
             JournalEvent::Failed {
@@ -406,17 +468,22 @@ impl Conductor {
         }
         match ask {
             Ask::Order { order, reply } => {
-                let ticket = self.next_ticket;
-                self.next_ticket += 1;
                 let waiting = Waiting {
                     reply,
                     actor: order.actor.clone(),
                     reason: order.reason.clone(),
                 };
-                self.answers.expect(ticket, waiting);
+                let ticket = self.expect(waiting);
                 self.engine(Event::Order { ticket, order });
             }
+            Ask::Backups { reply } => self.backups(reply),
+            Ask::Restore { order, reply } => self.restore(order, reply),
             Ask::Report { report, reply } => {
+                if let Some(tenant) = &report.tenant {
+                    // Since the process began it may not have called.
+                    self.parts.shared.table.names().note(&Tenant::Known(tenant));
+                }
+                self.logs.report(&report);
                 self.engine(Event::Report(report));
                 // A poster that went away does not need to know.
                 drop(reply.send(Ok(())));
@@ -431,6 +498,14 @@ impl Conductor {
                 }
             }
         }
+    }
+
+    /// Somebody waits for what the engine says of it, under this ticket.
+    pub(super) fn expect(&mut self, waiting: Waiting) -> Ticket {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        self.answers.expect(ticket, waiting);
+        ticket
     }
 
     fn signal(&self, caught: Caught) {
@@ -451,11 +526,7 @@ impl Conductor {
                     );
                 }
             }
-            Caught::Reopen => {
-                if let Some(access) = &self.access {
-                    access.reopen();
-                }
-            }
+            Caught::Reopen => self.logs.reopen(),
             Caught::Terminate => {
                 self.parts.stop.send_replace(Stop::Drain);
             }
@@ -500,6 +571,7 @@ impl Conductor {
     pub(super) fn carry_out(&mut self, effects: Vec<Effect>) {
         // What is answered beside a record waits for it.
         let mut record = None;
+        let mut untold = Vec::new();
         for effect in effects {
             match effect {
                 Effect::Publish(split) => {
@@ -521,6 +593,7 @@ impl Conductor {
                     record = Some(entry.stamp.sequence);
                     self.parts.metrics.recording(&entry.action);
                     say_entry(&entry);
+                    self.logs.entry(&entry);
                     self.write(Job::Record(entry));
                 }
                 Effect::DropProvisional => {
@@ -531,7 +604,11 @@ impl Conductor {
                     self.answers.reply(ticket, result, record);
                 }
                 Effect::Say(notice) => say(&notice),
+                Effect::Hook(hook) => untold.extend(self.hook(hook)),
             }
+        }
+        for event in untold {
+            self.engine(event);
         }
     }
 
@@ -558,7 +635,7 @@ impl Conductor {
             }),
             // Else the resume would be on its way for ever, and every raise busy.
             Job::Unlatch => self.engine(Event::NotUnlatched { why }),
-            Job::Latch { .. } => {}
+            Job::Latch { .. } | Job::Compare { .. } => {}
         }
     }
 }

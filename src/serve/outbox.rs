@@ -46,8 +46,12 @@ impl Outbox {
         let later = match &job {
             Job::Record(entry) => !entry.is_raise(),
             Job::Latch { .. } => true,
-            Job::Unlatch => false,
+            // Another comparison comes in ten minutes.
+            Job::Unlatch | Job::Compare { .. } => false,
         };
+        if let Job::Compare { .. } = job {
+            return Some(job);
+        }
         if !later || self.waiting.len() >= WAITING {
             self.lost |= later;
             tracing::error!("The journal did not take a job; look at the state directory's disk.");

@@ -4,20 +4,13 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-
 use super::conductor::Conductor;
-use crate::admin::{Admin, Secret, Subject as Asked};
-use crate::breaker;
+use super::preview::{self, Moved};
+use crate::admin::{Admin, Secret};
 use crate::clock;
 use crate::config::{self, Config, Loaded};
 use crate::desk::{Reload, Reloaded};
 use crate::engine::Event;
-use crate::model::Backend;
-use crate::proxy::Routing;
-use crate::split::tenants::{e164, tenant};
-use crate::split::{Because, By, Split, Subject, Tenant};
-use crate::table::{Table, View};
 
 /// Takes the file as it was read, or says what it would change.
 pub(super) fn reload(
@@ -30,24 +23,33 @@ pub(super) fn reload(
     }
     let fresh = loaded?.config;
     let diff = config::diff(&conductor.parts.config, &fresh);
-    if !diff.refused.is_empty() && !wish.force {
+    let moves_callers = !diff.refused.is_empty() && !wish.force;
+    if moves_callers && !wish.dry_run {
         let what = diff.refused.join("; ");
         return Err(format!(
             "refused, because it would move callers: {what}. `switchback reload --force` takes it"
         ));
     }
     let settings = super::engine_settings(&fresh);
-    let engine = &conductor.parts.engine;
+    let (engine, table) = (&conductor.parts.engine, &conductor.parts.shared.table);
     let preview = engine.preview(&settings, clock::wall());
-    // Here only if it was forced.
-    let changed = diff.changed.into_iter().chain(diff.refused).collect();
+    let (mut changed, mut refused) = (diff.changed, preview.refused);
+    if moves_callers {
+        let asks = |what| format!("{what}: it would move callers, and needs --force");
+        refused.extend(diff.refused.into_iter().map(asks));
+    } else {
+        changed.extend(diff.refused);
+    }
+    let moved = Moved::between(&fresh, engine.split(), &preview.split);
     let reloaded = Reloaded {
         changed,
-        refused: preview.refused,
+        refused,
         needs_restart: diff.needs_restart,
-        tenants_moved: tenants_moved(&fresh, engine.split(), &preview.split),
-        // Live calls are pinned: a reload moves none of them.
-        live_calls_moved: Some(0),
+        tenants_moved: moved.as_ref().map(Moved::count),
+        tenants: moved.as_ref().map(Moved::names).unwrap_or_default(),
+        // They are pinned and stay; told is how many would be elsewhere if they began now.
+        live_calls_moved: moved.as_ref().map(|moved| table.live_of(&moved.keys())),
+        touched: preview::touched(&conductor.parts.config, &fresh, table.active()),
     };
     if !wish.dry_run {
         take(conductor, fresh, settings);
@@ -60,6 +62,7 @@ fn take(conductor: &mut Conductor, mut fresh: Config, settings: crate::engine::S
     let running = &conductor.parts.config;
     fresh.listen = running.listen.clone();
     fresh.state.dir = running.state.dir.clone();
+    fresh.state.keep = running.state.keep;
     fresh.log = running.log.clone();
     fresh.proxy.limits.calls = running.proxy.limits.calls;
     fresh.proxy.limits.connections = running.proxy.limits.connections;
@@ -70,6 +73,7 @@ fn take(conductor: &mut Conductor, mut fresh: Config, settings: crate::engine::S
         .metrics
         .configure(&super::as_strs(&parts.paths), &fresh.rules);
     parts.engine.name_routes(parts.paths.clone());
+    parts.memory.lock().name_routes(parts.paths.clone());
     let effects = conductor.parts.engine.handle(
         Event::Reload(Box::new(settings)),
         clock::tick(),
@@ -84,26 +88,9 @@ fn take(conductor: &mut Conductor, mut fresh: Config, settings: crate::engine::S
         routing.settings = edge;
         routing.tokens = tokens;
     });
+    conductor.parts.outside.configure(&fresh);
     conductor.carry_out(effects);
     conductor.parts.config = fresh;
-}
-
-/// How many tenants of the directory would find another backend for their next call.
-fn tenants_moved(config: &Config, before: &Split, after: &Split) -> Option<u64> {
-    let directory = config.proxy.directory.as_ref()?;
-    let side = |split: &Split, tenant| {
-        split
-            .place(&Subject {
-                tenant: Tenant::Known(tenant),
-                call: None,
-                caller: None,
-            })
-            .backend
-    };
-    let moved = directory
-        .tenants()
-        .filter(|tenant| side(before, tenant) != side(after, tenant));
-    Some(moved.count() as u64)
 }
 
 /// What the admin listener needs, as handles and closures, so that it knows no
@@ -113,7 +100,9 @@ pub(super) fn admin(conductor: &Conductor, loopback: bool) -> Admin {
     let listen = &parts.config.listen;
     let routing = Arc::clone(&parts.shared.routing);
     let table = Arc::clone(&parts.shared.table);
+    let memory = Arc::clone(&parts.memory);
     let dir = parts.config.state.dir.clone();
+    let emergency = Arc::clone(&parts.outside.emergency);
     Admin {
         status: Arc::clone(&parts.status),
         desk: parts.desk.clone(),
@@ -124,7 +113,11 @@ pub(super) fn admin(conductor: &Conductor, loopback: bool) -> Admin {
                 Vec::new()
             })
         }),
-        explain: Arc::new(move |asked| explain(&asked, &routing.load(), &table)),
+        restore: parts.outside.restore(),
+        emergency: Arc::new(move || **emergency.load()),
+        explain: Arc::new(move |asked| {
+            super::explain::explain(&asked, &routing.load(), &table, &memory.lock())
+        }),
         // It is bound to answer only after every listener is open and the state read.
         ready: Arc::new(|| Ok(())),
         token: listen
@@ -134,107 +127,4 @@ pub(super) fn admin(conductor: &Conductor, loopback: bool) -> Admin {
         loopback,
         hosts: Vec::new(),
     }
-}
-
-/// Where a tenant's next call goes, or where a call is, and why.
-fn explain(asked: &Asked, routing: &Routing, table: &Table) -> Option<Value> {
-    match asked {
-        Asked::Call(call) => Some(call_explained(&table.find(call)?)),
-        Asked::Tenant(key) => Some(tenant_explained(key, routing)),
-    }
-}
-
-/// New's breaker, and what it means for a call that may be placed there.
-const fn new_breaker(state: breaker::State, may_be_new: bool) -> &'static str {
-    match state {
-        breaker::State::Open if may_be_new => {
-            "open: a call that begins now goes straight to legacy (rescued)"
-        }
-        breaker::State::HalfOpen if may_be_new => {
-            "half-open: one call at a time tries new, the others go straight to legacy (rescued)"
-        }
-        state => state.name(),
-    }
-}
-
-fn call_explained(view: &View) -> Value {
-    let now = clock::tick();
-    json!({
-        "call": format!("{:016x}", view.key.0),
-        "backend": view.backend.name(),
-        "because": view.because.name(),
-        "generation": view.generation,
-        "provisional": view.provisional,
-        "started": view.started,
-        "leg": view.leg,
-        "outbound": view.outbound,
-        "served": view.served,
-        "ended": view.ended.is_some(),
-        "ended_as": view.ended.map(|_| ended_as(view)),
-        "began_secs_ago": now.since(view.began).as_secs(),
-        "last_seen_secs_ago": now.since(view.seen).as_secs(),
-    })
-}
-
-/// How a call ended, as far as the table remembers.
-const fn ended_as(view: &View) -> &'static str {
-    if view.served {
-        "served"
-    } else if view.failed {
-        "not served; a webhook of it had failed"
-    } else {
-        "not known to be served"
-    }
-}
-
-fn tenant_explained(key: &str, routing: &Routing) -> Value {
-    let settings = &routing.settings;
-    // As a webhook's number would be, whose punctuation means nothing.
-    let key = &*e164(key);
-    let listed = tenant(Some(key), settings.directory.as_deref(), settings.unlisted);
-    // An operator may ask by the tenant's own name as well as by a key of it.
-    let named = settings
-        .directory
-        .as_ref()
-        .is_some_and(|directory| directory.tenants().any(|name| name == key));
-    let whose = if named { Tenant::Known(key) } else { listed };
-    let told = routing.split.explain(&Subject {
-        tenant: whose,
-        call: None,
-        caller: None,
-    });
-    // Where each call or caller is hashed for itself, a tenant alone decides nothing
-    // unless a flag or a list does.
-    let apart = match (routing.split.scheme.by, told.placement.because) {
-        (By::Call, Because::Hashed | Because::Unplaced) => Some("hashed for each call"),
-        (By::Caller, Because::Hashed | Because::Unplaced) => Some("hashed for each caller"),
-        _ => None,
-    };
-    let asked = told.steps.len() - if apart.is_some() { 1 } else { 0 };
-    let steps: Vec<_> = told
-        .steps
-        .iter()
-        .take(asked)
-        .map(|step| json!({ "asked": step.asked.question(), "answer": step.yes }))
-        .collect();
-    json!({
-        "tenant": match whose {
-            Tenant::Known(name) => name,
-            Tenant::Unlisted => "unlisted",
-            Tenant::Missing => "none",
-        },
-        "backend": apart.is_none().then(|| told.placement.backend.name()),
-        "because": apart.unwrap_or_else(|| told.placement.because.name()),
-        "bucket": told
-            .bucket
-            .filter(|_| apart.is_none())
-            .map(|bucket| json!({ "number": bucket.number, "of": bucket.of })),
-        "percentage": routing.split.percentage.as_f64(),
-        "generation": routing.split.generation,
-        "new_breaker": new_breaker(
-            routing.breakers.new,
-            apart.is_some() || told.placement.backend == Backend::New,
-        ),
-        "steps": steps,
-    })
 }

@@ -12,6 +12,9 @@ pub(super) fn say_entry(entry: &Entry) {
     let louder = matches!(
         entry.action,
         Action::Reverse { .. }
+            | Action::StepBack { .. }
+            | Action::DisableTenant { .. }
+            | Action::EmergencyStop
             | Action::Verification {
                 step: Step::Escalated,
                 ..

@@ -41,6 +41,8 @@ pub enum Asked {
     HasId,
     /// Is the bucket below the percentage?
     BelowPercentage,
+    /// Does an emergency stop let nobody through?
+    Stopped,
 }
 
 impl Asked {
@@ -54,6 +56,7 @@ impl Asked {
             Self::OnEnabledList => "the tenant is in enabled_tenants",
             Self::HasId => "the webhook names what is hashed",
             Self::BelowPercentage => "the bucket is below the percentage",
+            Self::Stopped => "an emergency stop lets nobody through",
         }
     }
 }
@@ -65,10 +68,18 @@ impl Split {
         self.decide(subject, |_| ())
     }
 
-    /// The same decision with every question asked on the way.
+    /// The same decision with every question asked on the way, for a call that begins
+    /// now: while an emergency stop lets nobody through, that is what decides.
     pub fn explain(&self, subject: &Subject<'_>) -> Explanation {
         let mut steps = Vec::new();
-        let placement = self.decide(subject, |step| steps.push(step));
+        let mut placement = self.decide(subject, |step| steps.push(step));
+        if self.stopped {
+            placement = Placement::legacy(Because::Stopped);
+            steps.push(Step {
+                asked: Asked::Stopped,
+                yes: true,
+            });
+        }
         Explanation {
             placement,
             bucket: self.id(subject).map(|id| self.scheme.hash.bucket(id)),
@@ -158,7 +169,7 @@ impl Placement {
 impl Because {
     /// Every reason, for metrics that exist from the start. The order is part of
     /// the format of saved pins: new ones go last.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Pinned,
         Self::Inherited,
         Self::Claimed,
@@ -175,6 +186,7 @@ impl Because {
         Self::Token,
         Self::Rescued,
         Self::Moved,
+        Self::Stopped,
     ];
 
     /// The word for it in metrics, API and logs.
@@ -196,6 +208,7 @@ impl Because {
             Self::Unrecognized => "unrecognized",
             Self::Rescued => "rescued",
             Self::Moved => "moved",
+            Self::Stopped => "stopped",
         }
     }
 }
@@ -214,6 +227,7 @@ mod tests {
             latched: false,
             latched_since: None,
             moves_live: false,
+            stopped: false,
             enabled: true,
             percentage: Percentage::new(percent).unwrap(),
             enabled_tenants: ["friend", "both"].map(Into::into).into(),
@@ -367,6 +381,24 @@ mod tests {
             Some(Asked::OnDisabledList)
         );
         assert!(told.bucket.is_some(), "what it would be without the list");
+    }
+
+    #[test]
+    fn an_emergency_stop_has_the_last_word_in_an_explanation() {
+        let stopped = Split {
+            latched: true,
+            stopped: true,
+            ..at(100.0)
+        };
+        let told = stopped.explain(&of(FRIEND));
+        assert_eq!(told.placement, Placement::legacy(Because::Stopped));
+        let last = told.steps.last().map(|step| step.asked);
+        assert_eq!(last, Some(Asked::Stopped));
+        // What goes on is placed as under any latch.
+        assert_eq!(
+            placed(&stopped, FRIEND),
+            (Backend::Legacy, Because::Latched)
+        );
     }
 
     #[test]

@@ -4,10 +4,12 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
 
 use super::Tenant;
+use crate::model::TenantKey;
 use crate::protocol::{Keys, vapi};
 
 /// Where a tenant's key stands in a webhook.
@@ -49,7 +51,29 @@ pub enum Unlisted {
 /// numbers stand in it, and are looked up, in E.164.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Directory {
-    keys: HashMap<Box<str>, Box<str>>,
+    keys: HashMap<Box<str>, Arc<str>>,
+    /// Every tenant by what evidence knows it as.
+    names: HashMap<u64, Arc<str>>,
+}
+
+/// What tenants are called. Evidence knows each by a hash; whoever acts on one, or tells
+/// people of it, needs its name.
+pub trait Names: std::fmt::Debug {
+    /// The tenant's id, as orders name it; None where nobody knows.
+    fn name(&self, key: TenantKey) -> Option<String>;
+}
+
+/// Nobody's name is known.
+impl Names for () {
+    fn name(&self, _: TenantKey) -> Option<String> {
+        None
+    }
+}
+
+impl Names for Directory {
+    fn name(&self, key: TenantKey) -> Option<String> {
+        self.names.get(&key.0).map(|name| name.as_ref().to_owned())
+    }
 }
 
 /// One key was given to two tenants.
@@ -84,7 +108,9 @@ impl Directory {
     pub fn add(&mut self, key: &str, tenant: &str) -> Result<(), Taken> {
         match self.keys.entry(e164(key).as_ref().into()) {
             Entry::Vacant(place) => {
-                place.insert(tenant.into());
+                let name = self.names.entry(TenantKey::new(tenant).0);
+                let name = name.or_insert_with(|| tenant.into());
+                place.insert(Arc::clone(name));
                 Ok(())
             }
             Entry::Occupied(place) if place.get().as_ref() == tenant => Ok(()),

@@ -39,6 +39,7 @@ impl Table {
             };
             let chose = call.chooses(event.facts);
             if self.enter(key, Entry::Call(call)) {
+                self.names.note(&subject.tenant);
                 self.enter_others(key, call.flags().has(Flags::ROOTED), event, now);
                 break Seat {
                     chose,
@@ -153,6 +154,14 @@ impl Table {
     pub fn unstart(&self, seat: &Seat) {
         if let Some(key) = seat.key.filter(|_| seat.starting) {
             self.update(key, Tick::default(), |_, call| call.unstart());
+        }
+    }
+
+    /// An emergency stop does not let this first webhook through: its call has begun
+    /// nowhere.
+    pub fn stop(&self, seat: &Seat, now: Tick) {
+        if let Some(key) = seat.key {
+            self.update(key, now, |_, call| call.stop());
         }
     }
 

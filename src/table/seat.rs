@@ -73,6 +73,22 @@ impl Seat {
         !belongs && (self.starting || self.key.is_none() && anew)
     }
 
+    /// Does an emergency stop keep this webhook from every backend? `begins`: it is one
+    /// that a call can begin with.
+    ///
+    /// So it does where the call would begin with it, and where the call was kept
+    /// before. What goes on goes on: a leg of a call, one that a token says was there,
+    /// one that legacy began itself. What new begins is kept, so that new reaches nobody.
+    pub fn is_stopped(&self, begins: bool) -> bool {
+        let goes_on = match self.origin {
+            Because::Inherited | Because::Token => true,
+            Because::Claimed => self.placement.backend == Backend::Legacy,
+            _ => false,
+        };
+        let is_turned_away = begins || self.origin == Because::Stopped;
+        is_turned_away && !goes_on && !self.flags.has(Flags::STARTED)
+    }
+
     /// The same webhook, put to legacy instead.
     #[must_use]
     pub const fn rescued(self) -> Self {

@@ -26,6 +26,7 @@ pub(super) fn split(generation: u64, percent: f64) -> Split {
         latched: false,
         latched_since: None,
         moves_live: false,
+        stopped: false,
         enabled: true,
         percentage: Percentage::new(percent).unwrap(),
         enabled_tenants: [].into(),

@@ -301,6 +301,7 @@ pub(crate) fn split(generation: u64, latched: bool) -> Split {
         latched,
         latched_since: None,
         moves_live: false,
+        stopped: false,
         enabled: true,
         percentage: Percentage::FULL,
         enabled_tenants: Default::default(),

@@ -21,6 +21,7 @@ mod placing;
 mod refusals;
 mod rescue;
 mod slow;
+mod stopped;
 mod tokens;
 
 mod handshakes;

@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::path::Path;
 
 use super::lab::{FAR, Lab, NEAR, Said, command};
+use super::plan::says;
 
 #[test]
 fn an_empty_state_directory_means_legacy_until_somebody_sets() {
@@ -48,6 +49,8 @@ fn on_empty_file_takes_the_files_percentage() {
 fn the_shipped_files_check() {
     let presets = fs::read_dir("config/presets").expect("presets are shipped");
     let presets = presets.map(|entry| entry.expect("a directory entry").path());
+    let is_file = |path: &std::path::PathBuf| path.extension().is_some_and(|it| it == "toml");
+    let presets = presets.filter(is_file);
     let mut seen = 0;
     for path in presets.chain([Path::new("config/switchback.toml").to_owned()]) {
         let said = Said::of(command().args(["check", "--config"]).arg(&path));
@@ -55,7 +58,7 @@ fn the_shipped_files_check() {
         assert!(!said.err.contains("error"), "{}", said.err);
         seen += 1;
     }
-    assert!(seen >= 2, "the shipped configuration and a preset");
+    assert_eq!(seen, 5, "the shipped configuration and four presets");
 }
 
 const BROKEN: &str = "\
@@ -167,4 +170,29 @@ fn what_cannot_be_used_ends_the_start_with_a_sentence() {
         assert!(!said.contains("panicked"), "{what}: {said}");
     }
     drop(held);
+}
+
+#[test]
+fn another_salt_asks_for_a_word_before_it_moves_callers() {
+    let mut lab = Lab::started(|file| {
+        file.scheme = "by = \"tenant\"\nhash = \"xxh3\"\nsalt = \"one\"";
+    });
+    lab.stop();
+    lab.rewrite(|file| file.scheme = "by = \"tenant\"\nhash = \"xxh3\"\nsalt = \"two\"");
+    let ended = lab.spawn().wait().expect("it is our child");
+    assert_eq!(ended.code(), Some(78), "{}", lab.log());
+    says(
+        &lab.log(),
+        &["50 % of all would change side", "switchback run --rehash"],
+    );
+    lab.arguments.push("--rehash");
+    lab.start();
+    says(
+        &lab.story(),
+        &["drawn by something else", "Drawn anew: tenant xxh3 "],
+    );
+    lab.stop();
+    lab.arguments.clear();
+    lab.start();
+    assert_eq!(lab.status()["percentage"], 50, "asked once");
 }

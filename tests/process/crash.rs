@@ -148,6 +148,58 @@ fn a_torn_last_line_is_cut_and_latches_nothing() {
     assert_eq!(fs::read_to_string(&journal).unwrap(), good);
 }
 
+/// A journal of 2020, at 50 % with three tenants disabled.
+const OLD_JOURNAL: &str = include_str!("../old_journal.jsonl");
+
+#[test]
+fn a_segment_older_than_a_month_is_closed_and_a_crash_forgets_nothing_of_it() {
+    // As the old journal was drawn, so that nothing is entered by the start alone.
+    let mut lab = Lab::started(|file| {
+        file.scheme = "by = \"call\"\nhash = \"xxh3\"\nsalt = \"lab\"";
+    });
+    lab.stop();
+    let journal = lab.state().join("journal.jsonl");
+    fs::write(&journal, OLD_JOURNAL).unwrap();
+    lab.start();
+    lab.order(&["set", "60", "--reason", "a step"]);
+    let closed = lab.state().join("journal-0000000001.jsonl");
+    lab.until("the segment is closed", || {
+        let running = fs::read_to_string(&journal).unwrap();
+        closed.exists() && running.contains("\"checkpoint\"")
+    });
+    lab.order(&["set", "61", "--reason", "another"]);
+    assert_eq!(lab.metric("switchback_journal_matches_state"), Some(1.0));
+    lab.kill();
+
+    lab.start();
+    let status = lab.status();
+    assert_eq!(
+        (&status["percentage"], &status["latched"]),
+        (&61.into(), &false.into())
+    );
+    assert_eq!(
+        status["tenants"]["disabled"],
+        serde_json::json!(["t0", "t1", "t2"])
+    );
+    let journal = lab.get("/api/v1/journal?limit=100").json();
+    let entries = journal["entries"].as_array().unwrap();
+    let numbers: Vec<_> = entries.iter().map(|it| it["sequence"].as_u64()).collect();
+    let sorted = numbers.windows(2).all(|pair| pair[0] < pair[1]);
+    assert!(
+        sorted && numbers[0] == Some(1),
+        "of both, each once: {numbers:?}"
+    );
+    let state = lab.state().display().to_string();
+    let told = lab.cli(&["replay", &state]);
+    assert_eq!(told.code, 0, "{}", told.err);
+    assert!(told.out.starts_with("2020-01-01 "), "{}", told.out);
+    assert!(
+        told.out.contains("50 % -> 60 %") && told.out.contains("  percentage    61 %"),
+        "{}",
+        told.out
+    );
+}
+
 #[test]
 fn a_latch_file_that_cannot_be_read_means_latched() {
     let mut lab = Lab::started(|_| {});

@@ -75,6 +75,8 @@ pub(crate) struct Lab {
     pub(crate) file: File,
     /// Said to the process besides.
     pub(crate) environment: Vec<(&'static str, String)>,
+    /// Said to `run` besides.
+    pub(crate) arguments: Vec<&'static str>,
     /// Handed to the process as descriptors 3 and up; three at most.
     pub(crate) sockets: Vec<OwnedFd>,
     running: Option<Running>,
@@ -96,6 +98,7 @@ impl Lab {
             new: Backend::new("new"),
             file: File::default(),
             environment: Vec::new(),
+            arguments: Vec::new(),
             sockets: Vec::new(),
             running: None,
             calls: AtomicU64::new(0),
@@ -223,6 +226,7 @@ impl Lab {
         command
             .args(["run", "--config"])
             .arg(self.config())
+            .args(&self.arguments)
             .current_dir(self.dir.path())
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .spawn()

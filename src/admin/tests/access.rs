@@ -48,6 +48,30 @@ async fn who_may_read_and_who_may_change() {
 }
 
 #[tokio::test]
+async fn a_reading_that_runs_a_program_is_guarded_like_a_change() {
+    let headers = |more: &[&'static str]| [&[HOST], more].concat();
+    for (token, more, expected) in [
+        (false, &[][..], 200),
+        (false, &["sec-fetch-site: same-origin"], 200),
+        (false, &["sec-fetch-site: cross-site"], 403),
+        (false, &["origin: http://evil.example"], 403),
+        (true, &[], 401),
+        (true, &["authorization: Bearer wrong"], 401),
+        (true, &[BEARER], 200),
+        (true, &[BEARER, "sec-fetch-site: cross-site"], 403),
+    ] {
+        for method in ["GET", "HEAD"] {
+            let (admin, waiting) = admin(token.then_some(TOKEN), true);
+            tokio::spawn(engine(waiting));
+            let line = format!("{method} /api/v1/backups");
+            let router = router(Arc::new(admin));
+            let response = ask(&router, request(&line, &headers(more), "")).await;
+            assert_eq!(response.0, expected, "token {token}: {line} {more:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn two_tokens_are_a_wrong_one() {
     let (admin, _waiting) = admin(Some(TOKEN), true);
     let headers = [HOST, BEARER, "authorization: Bearer other"];

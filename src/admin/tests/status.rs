@@ -21,6 +21,7 @@ async fn the_names_in_the_status_are_a_contract() {
         verdict: Verdict::Trip,
         blind: false,
         withheld: None,
+        tenants: Vec::new(),
         because: "7 of 31 calls failed".to_owned(),
     };
     admin.status.store(Arc::new(Status {
@@ -129,17 +130,18 @@ async fn the_names_in_the_status_are_a_contract() {
     }
     let expected = json!({
         "phase": "rolled-back", "phase_since": "1970-01-01T00:00:00Z", "percentage": 25,
+        "plan": null, "stopped": false,
         "enabled": false, "latched": true, "because": null, "durable": false, "former_percentage": null,
             "generation": 7,
         "condition": { "state": "new", "says": "New is failing: so." },
-        "rescues": { "served": 3, "moved": 0, "late": 0, "last_resort": 1, "failed": 0 },
+        "rescues": { "served": 3, "moved": 0, "late": 0, "last_resort": 1, "failed": 0, "stopped": 0 },
         "backends": { "legacy": backend, "new": new },
         "rules": [{
             "name": "errors-10-5m", "measure": "error_rate", "unit": "share",
             "action": "reverse", "over_s": 300, "value": 0.226, "threshold": 0.1,
             "legacy": null, "samples": 31, "calls_min": 20, "failed": 7, "early": 0.4, "verdict": "trip",
             "blind": false, "withheld": null, "firing": true, "priority": null,
-            "because": "7 of 31 calls failed",
+            "tenants": [], "because": "7 of 31 calls failed",
         }],
         "verification": {
             "reason": "r", "since": "1970-01-01T00:00:01Z", "live": "move",

@@ -3,6 +3,7 @@
 //! Colours stand in the text; whoever prints it takes them out where no terminal
 //! looks on or `NO_COLOR` is set.
 
+mod plan;
 mod proof;
 mod sides;
 
@@ -80,6 +81,7 @@ fn drawn(status: &Status, columns: usize, reasons: Reasons) -> Vec<String> {
     if let Some(seen) = &status.verification {
         proof::verification(seen, &mut lines);
     }
+    plan::plan(status, &mut lines);
     tenants(&status.tenants, &mut lines);
     for note in &status.notes {
         lines.extend(beside("note", note, YELLOW));
@@ -90,11 +92,20 @@ fn drawn(status: &Status, columns: usize, reasons: Reasons) -> Vec<String> {
         lines.push(String::new());
         rules(&status.rules, columns.max(WIDTH), reasons, &mut lines);
     }
+    let gates = status.plan.as_ref().map_or(&[][..], |plan| &plan.gates);
+    if !gates.is_empty() && !status.latched {
+        lines.push(String::new());
+        rules(gates, columns.max(WIDTH), reasons, &mut lines);
+    }
     lines
 }
 
 fn head(status: &Status, lines: &mut Vec<String>) {
-    if status.latched {
+    if status.stopped {
+        let banner =
+            " EMERGENCY STOP: who calls anew hears the last resort until somebody resumes ";
+        lines.push(paint(BANNER, &format!("{banner:<WIDTH$}")));
+    } else if status.latched {
         let banner = " LATCHED: every new call goes to legacy until somebody resumes ";
         lines.push(paint(BANNER, &format!("{banner:<WIDTH$}")));
     }
@@ -156,6 +167,7 @@ fn rescues(rescues: &Rescues) -> Vec<String> {
         (rescues.late, "answered late by new"),
         (rescues.last_resort, "heard the last resort"),
         (rescues.failed, "got the failure"),
+        (rescues.stopped, "were stopped"),
     ];
     let told: Vec<String> = told
         .into_iter()
@@ -287,6 +299,9 @@ fn evidence(rule: &Rule) -> String {
 
 /// The one word of a row that matters most now, and its colour.
 fn verdict(rule: &Rule) -> (&str, Style) {
+    if rule.action == "gate" && rule.verdict == "trip" {
+        return ("not met", YELLOW);
+    }
     if rule.firing {
         ("TRIP", RED)
     } else if rule.withheld.is_some() {

@@ -2,14 +2,16 @@
 //! restart may find, and what was seen of new since its epoch began.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::super::{Effect, Engine, Settings, Ticket};
 use super::TENANTS;
 use super::disk::Disk;
 use crate::breaker;
 use crate::measure::{Answered, CallEnd, Observation, Outcome, ReportKind, Voice};
-use crate::model::{Backend, CallKey, TenantKey, Tick};
-use crate::rollout::{Action, Command, Entry, List, Phase, Rollout, Step, Wishes};
+use crate::model::{Backend, CallKey, Percentage, TenantKey, Tick, Wall};
+use crate::rollout::plan::Advance;
+use crate::rollout::{Action, Command, Entry, List, Listed, Phase, Plan, Rollout, Step, Wishes};
 use crate::rules::Rule;
 use crate::split::{Placement, Split, Subject, Tenant};
 
@@ -25,10 +27,17 @@ pub(super) struct Shadow {
     /// What was in force since everything was last on the disk: a restart finds no
     /// more on new than one of these.
     possible: Vec<Split>,
+    /// Somebody or something stopped the rollout, and no person has resumed since.
+    stopped: bool,
+    /// The plan in force, and every stage there ever was, with its share.
+    plan: Option<Arc<Plan>>,
+    stages: BTreeMap<String, BTreeSet<Percentage>>,
     spent: u64,
     epoch: Tick,
     seen: Seen,
     legacy_failed: Option<Tick>,
+    /// Whoever ordered an advance was told that it waits for what lies outside.
+    promised: bool,
 }
 
 /// What was seen of new since its epoch began.
@@ -50,17 +59,32 @@ struct Heard {
 }
 
 impl Shadow {
-    pub(super) fn new(split: &Split, file: &Wishes, now: Tick) -> Self {
-        Self {
+    pub(super) fn new(split: &Split, settings: &Settings, now: Tick) -> Self {
+        let file = &settings.wishes;
+        let mut shadow = Self {
             asks: BTreeMap::new(),
             file: file.clone(),
             file_sent: file.clone(),
             raise: None,
             possible: vec![split.clone()],
+            stopped: false,
+            plan: None,
+            stages: BTreeMap::new(),
+            promised: false,
             spent: 0,
             epoch: now,
             seen: Seen::default(),
             legacy_failed: None,
+        };
+        shadow.take_plan(settings);
+        shadow
+    }
+
+    fn take_plan(&mut self, settings: &Settings) {
+        self.plan.clone_from(&settings.plan);
+        for stage in settings.plan.iter().flat_map(|plan| &plan.stages) {
+            let shares = self.stages.entry(stage.name.clone()).or_default();
+            shares.insert(stage.percentage);
         }
     }
 
@@ -71,7 +95,13 @@ impl Shadow {
     }
 
     /// What the orders that are answered with a yes among these effects asked for.
-    pub(super) fn granted(&self, effects: &[Effect]) -> Vec<Command> {
+    pub(super) fn granted(&mut self, effects: &[Effect]) -> Vec<Command> {
+        self.promised |= effects.iter().any(|effect| match effect {
+            Effect::Reply {
+                result: Ok(done), ..
+            } => done.said.contains("which still runs"),
+            _ => false,
+        });
         let command = |effect: &Effect| match effect {
             Effect::Reply {
                 ticket,
@@ -93,6 +123,7 @@ impl Shadow {
 
     pub(super) fn loaded(&mut self, settings: &Settings, engine: &Engine, now: Tick) {
         self.file = settings.wishes.clone();
+        self.take_plan(settings);
         if settings.rules != engine.settings.rules {
             self.begin_epoch(now);
         }
@@ -100,10 +131,59 @@ impl Shadow {
 
     // -- what is in force ----------------------------------------------------------
 
-    pub(super) fn sent(&mut self, entry: &Entry) {
+    pub(super) fn sent(&mut self, entry: &Entry, wall: Wall, now: Tick) {
+        self.whose(entry, wall);
+        if matches!(entry.action, Action::StepBack { .. }) {
+            self.begin_epoch(now);
+        }
+        if entry.after.phase.stopped() {
+            self.stopped = true;
+            self.promised = false;
+        }
         if entry.is_raise() {
             self.raise = Some(entry.stamp.sequence);
             self.file_sent = self.file.clone();
+        }
+    }
+
+    /// Who may do what, and with which evidence.
+    fn whose(&self, entry: &Entry, wall: Wall) {
+        let (before, after, actor) = (&entry.before, &entry.after, entry.actor.as_str());
+        let by_rule = match &entry.action {
+            Action::Reverse { rule }
+            | Action::StepBack { rule }
+            | Action::DisableTenant { rule } => Some(rule),
+            _ => None,
+        };
+        if let Some(rule) = by_rule {
+            let saw = entry.evidence.as_ref().expect("a trip has its evidence");
+            assert_eq!(&saw.rule, rule);
+            assert!(!saw.because.is_empty() && actor == format!("rule {rule}"));
+            assert!(
+                !entry.is_raise(),
+                "a rule only moves toward legacy: {entry:?}"
+            );
+        }
+        if before.percentage != after.percentage {
+            let found = entry.action == Action::LatchedAtStart;
+            let known = ["plan", "file", "operator via cli"].contains(&actor);
+            assert!(known || by_rule.is_some() || found, "{entry:?}");
+        }
+        if actor == "plan" {
+            let plan = self.plan.as_ref().expect("there is a plan");
+            assert_eq!(plan.advance, Advance::Auto);
+            assert!(
+                !self.stopped && !before.latched && before.phase != Phase::Held,
+                "raised by itself before a person resumed: {entry:?}"
+            );
+            let completes = entry.action == Action::Complete;
+            assert!(completes || plan.calendar.allows(wall).is_ok(), "{entry:?}");
+        }
+        if entry.action == Action::Advance {
+            let stage = after.stage.as_ref().expect("a stage begins");
+            let shares = &self.stages[&stage.stage];
+            let fits = |share: &Percentage| after.percentage == before.percentage.max(*share);
+            assert!(shares.iter().any(fits), "{entry:?}");
         }
     }
 
@@ -146,9 +226,24 @@ impl Shadow {
             assert!(last.is_raise(), "the last line is no raise: {last:?}");
             assert_eq!(Some(last.stamp.sequence), self.raise);
             assert_eq!(last.generation, split.generation);
-            let ordered = granted.iter().any(|command| allows(command, before, split))
-                || allowed_by_file(&self.file_sent, before, split);
+            let ordered = granted
+                .iter()
+                .any(|command| allows(command, last, before, split))
+                || allowed_by_file(&self.file_sent, before, split)
+                || allowed_by_plan(last, granted, before, split)
+                || (std::mem::take(&mut self.promised)
+                    && allowed_by_plan(last, &[Command::Advance], before, split));
             assert!(ordered, "raised without an order: {before:?} to {split:?}");
+            if last.action == Action::Advance {
+                let pairs = subjects(before).into_iter().zip(subjects(split));
+                let back = |(was, is): (Placement, Placement)| {
+                    was.backend == Backend::New && is.backend == Backend::Legacy
+                };
+                assert!(
+                    !pairs.into_iter().any(back),
+                    "a raise moves somebody back: {before:?} to {split:?}"
+                );
+            }
         }
         if split.percentage != before.percentage || split.latched != before.latched {
             self.begin_epoch(now);
@@ -158,7 +253,8 @@ impl Shadow {
     }
 
     /// What a restart finds is what was in force, or a raise that had been recorded.
-    pub(super) fn restarted(&mut self, found: &Split, disk: &Disk, now: Tick) {
+    pub(super) fn restarted(&mut self, found: &Split, phase: Phase, disk: &Disk, now: Tick) {
+        self.stopped = phase.stopped();
         // Also one that was overtaken since, by a step that is not recorded yet.
         let recorded = disk.journal.last().is_some_and(Entry::is_raise);
         let known = |was: &Split| !raises(was, found);
@@ -264,6 +360,7 @@ impl Shadow {
         }
         let resumes = |command: &Command| matches!(command, Command::Resume { .. });
         if self.granted(effects).iter().any(resumes) {
+            self.stopped = false;
             self.begin_epoch(now);
         }
     }
@@ -341,7 +438,7 @@ pub(super) fn raises(before: &Split, split: &Split) -> bool {
 }
 
 /// Is this exactly what that order asks for?
-fn allows(command: &Command, before: &Split, split: &Split) -> bool {
+fn allows(command: &Command, last: &Entry, before: &Split, split: &Split) -> bool {
     let mut asked = before.clone();
     asked.generation = split.generation;
     // Toward new nothing is moved but by a new order to do so.
@@ -364,7 +461,15 @@ fn allows(command: &Command, before: &Split, split: &Split) -> bool {
             }
             asked.percentage = split.percentage;
             asked.latched = false;
+            asked.stopped = false;
             asked.latched_since = None;
+            // What stages had listed that are not reached any more.
+            for (id, was) in &last.before.tenants {
+                if let Some(Listed::Picked | Listed::Later) = was {
+                    asked.enabled_tenants.remove(id.as_str());
+                    asked.disabled_tenants.remove(id.as_str());
+                }
+            }
             asked.enabled = split.enabled;
         }
         Command::Tenant { id, list } => {
@@ -376,7 +481,7 @@ fn allows(command: &Command, before: &Split, split: &Split) -> bool {
                 None => false,
             };
         }
-        Command::Hold | Command::Rollback(..) | Command::Reverse { .. } => return false,
+        _ => return false,
     }
     asked == *split
 }
@@ -395,4 +500,27 @@ fn allowed_by_file(file: &Wishes, before: &Split, split: &Split) -> bool {
             .disabled_tenants
             .difference(&split.disabled_tenants)
             .all(|id| said(id) != Some(&List::Disabled))
+}
+
+/// Is it exactly what the entry of a stage says, by an operator's order or the plan's own?
+fn allowed_by_plan(last: &Entry, granted: &[Command], before: &Split, split: &Split) -> bool {
+    if last.action != Action::Advance {
+        return false;
+    }
+    let mut asked = before.clone();
+    asked.generation = split.generation;
+    asked.moves_live = false;
+    asked.enabled = true;
+    asked.percentage = last.after.percentage;
+    for (id, listed) in &last.after.tenants {
+        asked.enabled_tenants.remove(id.as_str());
+        asked.disabled_tenants.remove(id.as_str());
+        match listed.map(Listed::list) {
+            Some(List::Enabled) => asked.enabled_tenants.insert(id.as_str().into()),
+            Some(List::Disabled) => asked.disabled_tenants.insert(id.as_str().into()),
+            None => false,
+        };
+    }
+    let ordered = last.actor == "plan" || granted.contains(&Command::Advance);
+    ordered && asked == *split
 }

@@ -52,6 +52,7 @@ fn file(percentage: u16, tenants: &[(&str, List)]) -> Settings {
             enabled: true,
             percentage: percent(percentage),
             tenants: tenants.collect(),
+            scheme: None,
         },
         ..settings(vec![])
     }

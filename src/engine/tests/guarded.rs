@@ -208,6 +208,7 @@ fn a_new_that_is_late_five_times_in_a_row_opens_its_breaker() {
         let mut bench = guarded(vec![]);
         for _ in 0..times {
             bench.observe(Observation::Rescued(Rescued {
+                call: None,
                 at: bench.now,
                 route: 0,
                 from: Backend::New,

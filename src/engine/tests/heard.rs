@@ -1,11 +1,16 @@
 //! What follows from what was heard: calls, reports, and what is told of them.
 
+use std::sync::Arc;
+
 use super::super::REPORT_IDS;
 use super::super::bench::mins;
 use super::*;
 use crate::engine::Severity;
 use crate::measure::{CallEnd, Cause, Checked, Found, Observation, Outcome, Placed, ReportKind};
 use crate::model::{Backend, PerBackend};
+use crate::rollout::Plan;
+use crate::rollout::calendar::Calendar;
+use crate::rollout::plan::Advance;
 use crate::rules::{Action, Measure};
 
 #[test]
@@ -166,6 +171,18 @@ fn the_notes_say_what_an_operator_must_know() {
     let notes = status(&mut bench).notes;
     assert!(
         notes.len() == 1 && notes[0].contains("switchback set 5"),
+        "{notes:?}"
+    );
+    // Where a plan's calendar is shut a share cannot be set.
+    bench.engine.settings.plan = Some(Arc::new(Plan {
+        advance: Advance::Manual,
+        calendar: Calendar::default(),
+        calls_per_hour: None,
+        stages: Vec::new(),
+    }));
+    let notes = status(&mut bench).notes;
+    assert!(
+        notes[0].contains("switchback advance --reason"),
         "{notes:?}"
     );
     let mut bench = Bench::at(5, vec![]);

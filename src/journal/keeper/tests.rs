@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use parking_lot::Mutex;
 use tempfile::TempDir;
 
-use super::super::disk::Medium;
+use super::super::disk::{Medium, Reader, Turned};
 use super::super::read::{Found, scan};
 use super::*;
 use crate::model::{Percentage, Wall};
@@ -24,6 +24,9 @@ struct Sim {
     bad_syncs: usize,
     cannot_renew: bool,
     renewals: usize,
+    turns: usize,
+    /// The next turn is not known to be durable.
+    unsure_turn: bool,
     /// Syncs of a file one of whose syncs had failed.
     lying_syncs: usize,
     distrusted: bool,
@@ -60,6 +63,28 @@ impl Medium for SimDisk {
         Ok(())
     }
 
+    fn turn(&mut self, first: &[u8], _closed: &str) -> io::Result<Turned> {
+        let mut sim = self.0.lock();
+        if sim.room.is_some() {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        sim.bytes = first.to_vec();
+        sim.turns += 1;
+        Ok(match std::mem::take(&mut sim.unsure_turn) {
+            true => Turned::Perhaps(io::Error::other("EIO")),
+            false => Turned::Durably,
+        })
+    }
+
+    fn reader(&self) -> io::Result<Reader> {
+        let disk = self.clone();
+        Ok(Box::new(move |len| {
+            let mut bytes = disk.0.lock().bytes.clone();
+            bytes.truncate(usize::try_from(len).unwrap());
+            Ok(bytes)
+        }))
+    }
+
     fn renew(&mut self, len: u64) -> io::Result<()> {
         let mut sim = self.0.lock();
         if sim.cannot_renew {
@@ -94,6 +119,7 @@ impl Bench {
             to_latch: None,
             latched: false,
             durable: true,
+            turns: Turns::new(dir.path(), None, Rollout::default(), Wall(0)),
         };
         Self {
             work,
@@ -106,6 +132,7 @@ impl Bench {
 
     fn entry(&mut self, command: Command) -> Job {
         let order = Order {
+            waives: crate::rollout::Waives::default(),
             actor: "operator via cli".to_owned(),
             reason: "a test".to_owned(),
             command,
@@ -239,6 +266,42 @@ fn a_raise_whose_sync_failed_is_not_in_the_new_file() {
     assert_eq!(bench.on_disk(), [1]);
     assert_eq!(bench.carry_out(again), [recorded(3)]);
     assert_eq!(bench.on_disk(), [1, 3], "the gap is the refused one");
+}
+
+/// A month after the first entry the segment is closed; by then the directory's sync may
+/// fail, and nothing that follows is durable before it has succeeded.
+#[test]
+fn a_turn_whose_name_may_be_forgotten_is_made_good_before_it_counts() {
+    let mut bench = Bench::new();
+    let up = bench.set(50);
+    let Job::Record(mut later) = bench.set(60) else {
+        panic!("an entry is recorded");
+    };
+    later.stamp.at = Wall(31 * 86_400_000);
+    bench.carry_out(up);
+    assert_eq!(bench.carry_out(Job::Record(later)), [recorded(2)]);
+    bench.disk.0.lock().unsure_turn = true;
+    let told: RefCell<Vec<JournalEvent>> = RefCell::default();
+    bench.work.turn(&|event| told.borrow_mut().push(event));
+    let closed = "journal-0000000001.jsonl".to_owned();
+    let expected = [
+        JournalEvent::Turned { closed },
+        JournalEvent::Durable(false),
+    ];
+    assert_eq!(told.take(), expected);
+    let raise = bench.set(70);
+    assert_eq!(
+        bench.carry_out(raise),
+        [JournalEvent::Durable(true), recorded(3)],
+        "a raise waits for it"
+    );
+    assert_eq!(
+        bench.on_disk(),
+        [2, 3],
+        "the checkpoint bears the last number"
+    );
+    let sim = bench.disk.0.lock();
+    assert_eq!((sim.turns, sim.renewals), (1, 1));
 }
 
 #[test]

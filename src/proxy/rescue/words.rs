@@ -36,7 +36,7 @@ impl Case<'_> {
     }
 }
 
-fn say(content_type: &'static str, body: Bytes) -> Response<Reply> {
+pub(super) fn say(content_type: &'static str, body: Bytes) -> Response<Reply> {
     let mut response = Response::new(Reply::Whole(body));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));

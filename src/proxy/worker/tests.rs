@@ -72,6 +72,7 @@ fn shared(at: SocketAddr) -> Shared {
         latched: false,
         latched_since: None,
         moves_live: false,
+        stopped: false,
         enabled: true,
         percentage: Percentage::FULL,
         enabled_tenants: Default::default(),

@@ -1,0 +1,44 @@
+use super::*;
+
+#[tokio::test]
+async fn a_restore_needs_its_backup_and_the_word() {
+    let router = open();
+    let good = json!({"level": "data", "backup": "b-1", "confirm": "CONFIRM", "reason": "r"});
+    let (status, done) = post(&router, "/api/v1/rollback", good.clone()).await;
+    assert_eq!(status, 202, "it has only begun: {done}");
+    assert_eq!(done["said"], "b-1 by operator via api because r");
+    for (field, value) in [
+        ("confirm", json!("confirm")),
+        ("confirm", Value::Null),
+        ("backup", Value::Null),
+        ("percentage", json!(5)),
+        ("live", json!("move")),
+        ("reason", json!(" ")),
+        ("level", json!("total")),
+    ] {
+        let mut body = good.clone();
+        body[field] = value;
+        let (status, problem) = post(&router, "/api/v1/rollback", body.clone()).await;
+        assert_eq!(status, 400, "{body}: {problem}");
+    }
+}
+
+#[tokio::test]
+async fn backups_are_listed_and_no_restore_is_told_as_none() {
+    let router = open();
+    let (status, listed) = get(&router, "/api/v1/backups").await;
+    assert_eq!((status, listed), (200, json!({ "backups": [] })));
+    let (status, problem) = get(&router, "/api/v1/restore").await;
+    assert_eq!(status, 404, "{problem}");
+}
+
+#[tokio::test]
+async fn an_emergency_stop_goes_where_the_configuration_says() {
+    let (status, done) = post(&open(), "/api/v1/emergency-stop", json!({"reason": "r"})).await;
+    assert_eq!(status, 200);
+    let said = done["said"].as_str().unwrap();
+    assert!(
+        said.starts_with("EmergencyStop(LastResort) by operator"),
+        "{said}"
+    );
+}
