@@ -5,20 +5,24 @@
 //! are tenths of a second.
 
 mod end;
+mod first;
 mod flags;
 mod moment;
+mod pin;
 pub mod rescue;
 
 pub use end::Fate;
+pub use first::{First, Hints, first, passing};
 pub use flags::Flags;
 pub use moment::Moment;
+pub use pin::Pin;
 
 use std::time::Duration;
 
 use crate::document::Does;
 use crate::measure::Voice;
 use crate::model::{Backend, TenantKey, Tick, Wall};
-use crate::protocol::{CallEvent, EventKind, Facts};
+use crate::protocol::Facts;
 use crate::split::{Because, Placement, Split, Subject, Tenant, Token};
 
 /// A call that ended is remembered so long, for the recordings and reports that
@@ -48,131 +52,6 @@ pub struct Call {
     flags: Flags,
     backend: Backend,
     because: Because,
-}
-
-/// What the first webhook of a call comes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct First {
-    /// Where the request goes.
-    pub placement: Placement,
-    /// What to remember; None: no call begins with this webhook.
-    pub call: Option<Call>,
-}
-
-/// What a request says of its call beside what the provider says in it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Hints {
-    /// The backend that started the call itself, by the mark in the URL it gave.
-    pub claimed: Option<Backend>,
-    /// What the URL remembers of the call.
-    pub token: Option<Token>,
-    /// What the calendar says now: a token's date is read against it. Of no
-    /// meaning without one.
-    pub wall: Wall,
-}
-
-/// Places a call that the table does not know. `parent` is the call that made
-/// this leg, if the table knows it.
-///
-/// A leg follows its call; else a call belongs to the backend that started it, also
-/// while latched, since it exists nowhere else; else a token says where it was (see
-/// [`Split::follow`]); else it is new, and the split decides.
-///
-/// A call that a token placed had begun before and is only new to us. It counts as
-/// started, and from then on; what generation it was placed under nobody knows, so it
-/// gets 0: its outcomes count until the first reversal and never after one.
-pub fn first(
-    event: &CallEvent<'_>,
-    subject: &Subject<'_>,
-    hints: Hints,
-    split: &Split,
-    parent: Option<&Call>,
-    now: Tick,
-) -> First {
-    let placement = match parent {
-        Some(parent) => Placement {
-            backend: parent.backend,
-            because: Because::Inherited,
-        },
-        None => unknown(event.kind, subject, hints, split),
-    };
-    let claimed = placement.because == Because::Claimed;
-    let goes_on = placement.because == Because::Token;
-    let mut flags = Flags::default()
-        .with_if(Flags::LEG, event.parent.is_some())
-        .with_if(Flags::ROOTED, event.leg.is_some())
-        .with_if(Flags::OUTBOUND, event.outbound || claimed)
-        .with_if(Flags::STARTED, goes_on);
-    match event.kind {
-        // Nothing can begin with its own end, nor with a recording of it.
-        EventKind::Final(_) | EventKind::Report => {
-            return First {
-                placement,
-                call: None,
-            };
-        }
-        EventKind::Progress => flags = flags.with_if(Flags::PROVISIONAL, !goes_on),
-        EventKind::Start | EventKind::Step => {}
-    }
-    let mut call = Call::placed(placement, flags, split.generation, now);
-    match parent {
-        Some(parent) => {
-            call.tenant = parent.tenant;
-            // It is evidence about what its call was placed by: a leg that an old call
-            // makes after a reversal says nothing about what runs now.
-            call.generation = parent.generation;
-        }
-        None => call.tenant = tenant_key(subject),
-    }
-    if let Some(token) = hints.token.filter(|_| goes_on) {
-        call.goes_on(token, hints.wall, now);
-    }
-    call.step(event.facts, subject, now);
-    First {
-        placement,
-        call: Some(call),
-    }
-}
-
-/// Places what belongs to no call.
-pub fn passing(subject: &Subject<'_>, hints: Hints, split: &Split) -> Placement {
-    hinted(hints, split).unwrap_or_else(|| split.place(subject))
-}
-
-fn hinted(hints: Hints, split: &Split) -> Option<Placement> {
-    let claimed = hints.claimed.map(|backend| Placement {
-        backend,
-        because: Because::Claimed,
-    });
-    claimed.or_else(|| hints.token.map(|token| split.follow(token)))
-}
-
-fn unknown(kind: EventKind, subject: &Subject<'_>, hints: Hints, split: &Split) -> Placement {
-    let hinted = hinted(hints, split);
-    let placement = hinted.unwrap_or_else(|| split.place(subject));
-    let because = match kind {
-        EventKind::Final(_) | EventKind::Report => Because::Late,
-        // While latched the latch is what decided, and what an operator looks for.
-        EventKind::Step if hinted.is_none() && !split.latched => Because::Orphan,
-        _ => placement.because,
-    };
-    Placement {
-        because,
-        ..placement
-    }
-}
-
-fn tenant_key(subject: &Subject<'_>) -> TenantKey {
-    match subject.tenant {
-        Tenant::Known(tenant) => TenantKey::new(tenant),
-        Tenant::Unlisted | Tenant::Missing => TenantKey::NONE,
-    }
-}
-
-/// The low 32 bits that an entry keeps of a generation.
-#[expect(clippy::cast_possible_truncation, reason = "cutting off is the point")]
-const fn short_generation(generation: u64) -> u32 {
-    generation as u32
 }
 
 impl Call {
@@ -226,20 +105,6 @@ impl Call {
         let first = !self.flags.has(Flags::ROOTED);
         self.flags = self.flags.with(Flags::ROOTED);
         first
-    }
-
-    /// Should a file that kept `saved` learn what the call is now? So it should
-    /// when anything but a moment changed, and once in every hour that the
-    /// call still speaks, so that a restart does not take it for silent.
-    pub fn outdates(&self, saved: &Self) -> bool {
-        const HOUR: Duration = Duration::from_secs(3600);
-        let (now, then) = (self.pin(), saved.pin());
-        let same = Pin {
-            began: then.began,
-            seen: then.seen,
-            ..now
-        };
-        same != then || self.began.whole(HOUR, now.seen) != then.began.whole(HOUR, then.seen)
     }
 
     /// Its first voice webhook is about to leave for a backend. When the routing
@@ -441,63 +306,19 @@ impl Call {
     pub fn is_active(&self) -> bool {
         !self.has_ended() && !self.flags.has(Flags::LEG)
     }
+}
 
-    /// The same call as a file kept it. Voices and the moment of answering are
-    /// not kept: after a restart the windows they belong to are empty.
-    pub fn restored(pin: Pin) -> Self {
-        Self {
-            tenant: pin.tenant,
-            generation: pin.generation,
-            began: pin.began,
-            seen: pin.seen,
-            answered: Moment::NEVER,
-            ended: if pin.ended { pin.seen } else { Moment::NEVER },
-            good: Moment::NEVER,
-            failed: Moment::NEVER,
-            flags: pin.flags,
-            backend: pin.backend,
-            because: pin.because,
-        }
-    }
-
-    /// What of the call is worth keeping over a restart.
-    pub fn pin(&self) -> Pin {
-        Pin {
-            tenant: self.tenant,
-            generation: self.generation,
-            began: self.began,
-            seen: if self.has_ended() {
-                self.ended
-            } else {
-                self.seen
-            },
-            ended: self.has_ended(),
-            flags: self.flags,
-            backend: self.backend,
-            because: self.because,
-        }
+fn tenant_key(subject: &Subject<'_>) -> TenantKey {
+    match subject.tenant {
+        Tenant::Known(tenant) => TenantKey::new(tenant),
+        Tenant::Unlisted | Tenant::Missing => TenantKey::NONE,
     }
 }
 
-/// What of a call is kept over a restart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pin {
-    /// Whose call.
-    pub tenant: TenantKey,
-    /// Low 32 bits of the routing generation under which it was placed.
-    pub generation: u32,
-    /// When its first webhook came.
-    pub began: Moment,
-    /// When its last webhook came; of an ended call, when it ended.
-    pub seen: Moment,
-    /// Is it over?
-    pub ended: bool,
-    /// What is known of it.
-    pub flags: Flags,
-    /// Its backend.
-    pub backend: Backend,
-    /// Why it is there.
-    pub because: Because,
+/// The low 32 bits that an entry keeps of a generation.
+#[expect(clippy::cast_possible_truncation, reason = "cutting off is the point")]
+const fn short_generation(generation: u64) -> u32 {
+    generation as u32
 }
 
 #[cfg(test)]

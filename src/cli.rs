@@ -60,19 +60,25 @@ pub struct Cli {
 /// How to reach a running Switchback.
 #[derive(Clone, Debug, clap::Args)]
 pub struct AdminArgs {
-    /// The running Switchback's admin address
-    #[arg(
-        long,
-        global = true,
-        help_heading = REACHING,
-        value_name = "URL",
-        env = "SWITCHBACK_ADMIN",
-        default_value = "http://127.0.0.1:9901"
-    )]
-    pub admin: String,
+    /// The running Switchback's admin address [default: SWITCHBACK_ADMIN, else
+    /// http://127.0.0.1:9901]
+    // Read from the environment by us: what clap reads there, it shows in every usage line
+    // as if it were asked for.
+    #[arg(long, global = true, help_heading = REACHING, value_name = "URL")]
+    pub admin: Option<String>,
     /// File with the admin token (or set SWITCHBACK_TOKEN)
     #[arg(long, global = true, help_heading = REACHING, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+}
+
+impl AdminArgs {
+    /// The address, where the environment says this.
+    fn address(&self, from_environment: Option<String>) -> String {
+        let given = self.admin.clone();
+        let from_environment = from_environment.filter(|address| !address.is_empty());
+        let address = given.or(from_environment);
+        address.unwrap_or_else(|| "http://127.0.0.1:9901".to_owned())
+    }
 }
 
 /// Every command.

@@ -227,15 +227,28 @@ pub struct Loaded {
 ///
 /// Every problem there is, warnings among them, if one of them is an error.
 pub fn load(path: &Path) -> Result<Loaded, Report> {
-    let text = read(path).map_err(|why| {
+    load_text(path, whole_text(path)?)
+}
+
+/// The same, as if its plan said these `calls_per_hour`. Without a plan there is no
+/// difference.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn load_at(path: &Path, calls_per_hour: f64) -> Result<Loaded, Report> {
+    judged(path, whole_text(path)?, Some(calls_per_hour))
+}
+
+fn whole_text(path: &Path) -> Result<String, Report> {
+    read(path).map_err(|why| {
         let source = Source {
             path: path.to_owned(),
             text: String::new(),
         };
         let problem = Problem::error(None, format!("the configuration cannot be read: {why}"));
         Report::new(vec![source], vec![problem])
-    })?;
-    load_text(path, text)
+    })
 }
 
 fn read(path: &Path) -> Result<String, String> {
@@ -256,10 +269,17 @@ fn read(path: &Path) -> Result<String, String> {
 ///
 /// As [`load`].
 pub fn load_text(path: &Path, text: String) -> Result<Loaded, Report> {
+    judged(path, text, None)
+}
+
+fn judged(path: &Path, text: String, calls_per_hour: Option<f64>) -> Result<Loaded, Report> {
     let problems = Problems::default();
     let (table, broken) = DeTable::parse_recoverable(&text);
     let base = path.parent().unwrap_or_else(|| Path::new(""));
-    let draft = file::draft(table.get_ref(), &problems, base);
+    let mut draft = file::draft(table.get_ref(), &problems, base);
+    if let (Some(calls), Some(plan)) = (calls_per_hour, &mut draft.plan) {
+        plan.calls_per_hour = Some(calls);
+    }
 
     let mut hash = Xxh3::new();
     hash.update(text.as_bytes());

@@ -100,6 +100,11 @@ pub struct Reloaded {
     pub changed: Vec<String>,
     /// What the file wishes and the present state does not allow, one line each.
     pub refused: Vec<String>,
+    /// A dry run of what is refused without `force`.
+    pub needs_force: bool,
+    /// Who draws another backend by another `by`, `hash` or `salt`, in words; also where
+    /// nobody knows who might call.
+    pub redrawn: Option<String>,
     /// What changed in the file but needs a restart to work, one line each.
     pub needs_restart: Vec<String>,
     /// Tenants whose next call goes to another backend, where that can be counted.

@@ -18,6 +18,7 @@ mod genuine;
 mod guard;
 mod lost;
 mod proof;
+mod settings;
 #[cfg(test)]
 mod simulation;
 mod stages;
@@ -30,25 +31,19 @@ mod tests;
 mod totals;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::breaker;
 use crate::document::FlawSet;
-use crate::health;
 pub use crate::measure::ReportKind;
-use crate::measure::scorecard::Mature;
 use crate::measure::totals::Hour;
 use crate::measure::{Answered, CallEnd, Ended, Observation, RescueResult};
-use crate::model::{PerBackend, TenantKey, Tick, Wall, mask_numbers};
-use crate::rollout::{
-    self, Command, Emergency, Entry, Moment, Order, Phase, Plan, Rollout, Wishes,
-};
+use crate::model::{Backend, PerBackend, TenantKey, Tick, Wall, mask_numbers};
+use crate::rollout::{self, Command, Entry, Order, Phase, Rollout};
 pub use crate::rollout::{Refusal, RefusalKind};
 use crate::rules::evidence::Evidence;
-use crate::rules::{Action, Finding, Rule, Verdict};
-use crate::split::tenants::{Directory, Names};
-use crate::split::{Scheme, Split};
+use crate::rules::{Action, Finding, Measure, Rule, Verdict};
+use crate::split::Split;
+use crate::split::tenants::Names;
 use alarms::Alarms;
 pub use condition::Condition;
 pub use event::{Effect, Event, Hook, Notice, Severity, Ticket};
@@ -56,41 +51,13 @@ use genuine::Genuine;
 pub use guard::{Guard, GuardStatus, HealthStatus, Step as GuardStep};
 use lost::Lost;
 use proof::Watch;
+use settings::Due;
+pub use settings::{Preview, Settings};
 use stages::Stages;
 pub use status::{
     BackendStatus, Done, PlanStatus, Reported, RuleStatus, StageStatus, Status, Verification,
 };
-
-/// What the engine obeys. Built from a checked configuration.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
-    /// What is hashed and how.
-    pub scheme: Scheme,
-    /// The reversal table, then the alert table.
-    pub rules: Vec<Rule>,
-    /// When a call is old enough for the end measures.
-    pub mature: Mature,
-    /// When each backend is not asked any more; None: it always is.
-    pub breakers: PerBackend<Option<breaker::Settings>>,
-    /// How each backend's health is asked for, if it is.
-    pub health: PerBackend<Option<health::Settings>>,
-    /// What the file wishes for.
-    pub wishes: Wishes,
-    /// `[state] on_empty = "file"`: with no journal yet, the wishes apply.
-    pub file_on_empty: bool,
-    /// A route names an `entry`, so live calls can be moved there.
-    pub entries: bool,
-    /// The plan, if there is one.
-    pub plan: Option<Arc<Plan>>,
-    /// At which moments something outside is told or asked.
-    pub hooks: Vec<Moment>,
-    /// Where an emergency stop sends calls that begin.
-    pub emergency: Emergency,
-    /// The tenant directory, if there is one.
-    pub directory: Option<Arc<Directory>>,
-    /// First 12 hex digits of the file's hash.
-    pub config_hash: String,
-}
+use totals::Reports;
 
 /// How many ids of reports are remembered, so that a repeated one counts once.
 /// The oldest is forgotten first.
@@ -102,6 +69,9 @@ const RECORD_LATE: Duration = Duration::from_secs(1);
 /// How many unconfirmed records are kept in mind. What comes on top is not: the
 /// oldest of so many is late already, which is all that is asked.
 const UNRECORDED: usize = 1024;
+
+/// So much of a critical error's words is kept, in characters.
+const WORDS_CHARS: usize = 200;
 
 /// The engine. One for each process; nobody else decides.
 #[derive(Debug)]
@@ -134,6 +104,11 @@ pub struct Engine {
     unrecorded: VecDeque<(u64, Tick)>,
     /// Hours that are closed and wait until no raise is on its way.
     hours_due: VecDeque<Hour>,
+    reports: Reports,
+    /// Configurations that were taken and wait likewise to be told.
+    rereads_due: VecDeque<Due>,
+    /// The words of the last critical error of new, masked and cut.
+    last_critical: Option<String>,
     split: Split,
 }
 
@@ -146,15 +121,6 @@ struct Pending {
     /// It is recorded, and the latch file is being cleared for it. An answer about
     /// the latch that comes before this is about an earlier resume.
     unlatching: bool,
-}
-
-/// What a reload would lead to.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Preview {
-    /// The split that would be in force.
-    pub split: Split,
-    /// Wishes of the file that would not be granted.
-    pub refused: Vec<String>,
 }
 
 impl Engine {
@@ -191,18 +157,25 @@ impl Engine {
             began: now,
             unrecorded: VecDeque::new(),
             hours_due: VecDeque::new(),
+            reports: Reports::default(),
+            rereads_due: VecDeque::new(),
+            last_critical: None,
             split,
             settings,
             rollout,
             evidence,
         };
         engine.stage_changed(now, now, wall);
+        if let Some(since) = engine.rollout.judged_since() {
+            engine.evidence.epoch_goes_on(since);
+        }
         let mut effects = Vec::new();
         if let Some(entry) =
             latched.and_then(|reason| engine.rollout.latched_at_start(reason, wall))
         {
             engine.lower(entry, None, now, &mut effects);
         }
+        engine.know_told();
         // One that was latched before has begun nothing by that entry.
         if engine.rollout.latched() && engine.watch.is_none() {
             let rollout = &engine.rollout;
@@ -212,7 +185,8 @@ impl Engine {
                 .unwrap_or_else(|| rollout.phase_since());
             engine.begin_verification(because, since, now);
         }
-        engine.wish(now, wall, &mut effects);
+        engine.compare_configuration(now, wall, &mut effects);
+        engine.wish(None, now, wall, &mut effects);
         // Once, and as it ends: what the journal said may be more than what holds.
         effects.retain(|effect| !matches!(effect, Effect::Publish(_)));
         effects.insert(0, Effect::Publish(engine.split.clone()));
@@ -233,7 +207,10 @@ impl Engine {
                 self.order(Some(ticket), &order, now, wall, &mut effects)
             }
             Event::Report(reported) => self.report(reported, now, &mut effects),
-            Event::Reload(settings) => self.reload(*settings, now, wall, &mut effects),
+            Event::Ending => self.close_hour(now, wall, &mut effects),
+            Event::Reload(settings, reread) => {
+                self.reload(*settings, reread, now, wall, &mut effects);
+            }
             Event::Recorded { sequence } => {
                 self.unrecorded.retain(|(sent, _)| *sent != sequence);
                 self.recorded(sequence, now, &mut effects);
@@ -247,6 +224,8 @@ impl Engine {
                 self.data(ticket, &order, ok, now, wall, &mut effects);
             }
         }
+        // What waited for a raise that is not on its way any more.
+        self.tell_rereads(now, wall, &mut effects);
         effects
     }
 
@@ -281,26 +260,6 @@ impl Engine {
     /// What operators see.
     pub fn status(&mut self, now: Tick, wall: Wall) -> Status {
         status::build(self, now, wall)
-    }
-
-    /// What taking these settings would lead to. Changes nothing.
-    pub fn preview(&self, settings: &Settings, wall: Wall) -> Preview {
-        let mut rollout = self.rollout.clone();
-        let closed = closed(settings, wall);
-        let outcome = rollout.wishes_within(
-            &settings.wishes,
-            settings.file_on_empty,
-            closed.as_deref(),
-            wall,
-        );
-        outcome
-            .entries
-            .iter()
-            .for_each(|entry| rollout.apply(entry));
-        Preview {
-            split: rollout.split(&settings.scheme),
-            refused: outcome.refused,
-        }
     }
 
     fn tick(
@@ -417,9 +376,9 @@ impl Engine {
         else {
             return;
         };
-        let proof = rollout::Evidence::new(rule, finding, &self.settings.config_hash);
+        let proof = self.proof_of(rule, finding);
         let live = rule.live;
-        let (rule, because) = (finding.rule.clone(), finding.because.clone());
+        let (rule, because) = (finding.rule.clone(), proof.because.clone());
         let order = Order {
             waives: rollout::Waives::default(),
             actor: format!("rule {rule}"),
@@ -442,6 +401,17 @@ impl Engine {
             rule: Some(rule),
             text,
         }));
+    }
+
+    /// What the row saw. Where people reported it, with what the last of them said: a
+    /// count alone tells nobody what happened.
+    fn proof_of(&self, rule: &Rule, finding: &Finding) -> rollout::Evidence {
+        let mut proof = rollout::Evidence::new(rule, finding, &self.settings.config_hash);
+        let words = self.last_critical.as_deref().filter(|it| !it.is_empty());
+        if let (Measure::CriticalErrors, Some(words)) = (rule.measure, words) {
+            proof.because = format!("{}; the last said: {words}", proof.because);
+        }
+        proof
     }
 
     /// Puts the rollout's split in force if it differs. A latch, a resume and a
@@ -484,6 +454,9 @@ impl Engine {
         // them nobody finds out what happened.
         if let Some(what) = reported.kind.event() {
             let message = mask_numbers(&reported.message);
+            if (reported.kind, reported.backend) == (ReportKind::CriticalError, Backend::New) {
+                self.last_critical = Some(message.chars().take(WORDS_CHARS).collect());
+            }
             effects.push(Effect::Say(Notice {
                 severity: Severity::Warning,
                 rule: None,
@@ -491,65 +464,8 @@ impl Engine {
             }));
         }
         let tenant = reported.tenant.as_deref().map(TenantKey::new);
+        self.reports.hear(reported.kind, now);
         self.evidence
             .report(reported.backend, reported.kind, tenant, now);
     }
-
-    fn reload(&mut self, settings: Settings, now: Tick, wall: Wall, effects: &mut Vec<Effect>) {
-        let anew = settings.rules != self.settings.rules || settings.mature != self.settings.mature;
-        if anew {
-            self.evidence.set_rules(settings.rules.clone(), now);
-            self.evidence.set_mature(settings.mature, now);
-            self.findings.clear();
-        }
-        self.guard.set(&settings, now);
-        let known = self.plan_notes();
-        self.settings = settings;
-        self.stages.forget_outlook(now);
-        self.hand_gates(anew, now);
-        let lost = self
-            .plan_notes()
-            .filter(|lost| known.as_ref() != Some(lost));
-        effects.extend(lost.map(|text| {
-            Effect::Say(Notice {
-                severity: Severity::Warning,
-                rule: None,
-                text,
-            })
-        }));
-        self.publish(now, effects);
-        self.wish(now, wall, effects);
-    }
-
-    /// What changed in the file since it was last read.
-    fn wish(&mut self, now: Tick, wall: Wall, effects: &mut Vec<Effect>) {
-        let closed = closed(&self.settings, wall);
-        let outcome = self.rollout.wishes_within(
-            &self.settings.wishes,
-            self.settings.file_on_empty,
-            closed.as_deref(),
-            wall,
-        );
-        for refused in outcome.refused {
-            effects.push(Effect::Say(Notice {
-                severity: Severity::Warning,
-                rule: None,
-                text: refused,
-            }));
-        }
-        for entry in outcome.entries {
-            if entry.is_raise() {
-                self.raise(entry, None, now, effects);
-            } else {
-                self.lower(entry, None, now, effects);
-            }
-        }
-    }
-}
-
-/// Why the plan's calendar, if there is a plan, allows nothing to be raised now.
-fn closed(settings: &Settings, wall: Wall) -> Option<String> {
-    let plan = settings.plan.as_deref()?;
-    let closed = plan.calendar.allows(wall).err()?;
-    Some(plan.calendar.told(&closed))
 }

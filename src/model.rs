@@ -281,12 +281,17 @@ pub fn mask(text: &str) -> Cow<'static, str> {
 }
 
 /// A text somebody wrote, with what may be a telephone number in it masked: seven
-/// digits or more in a row, or nine where dashes, dots or brackets part them.
+/// digits or more in a row, or nine where dashes, dots, brackets or single blanks part
+/// them. A date beside a time of day is none.
 pub fn mask_numbers(text: &str) -> String {
     let mut masked = String::with_capacity(text.len());
     let mut run = String::new();
-    for c in text.chars() {
-        if c.is_ascii_digit() || !run.is_empty() && "-.()".contains(c) {
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        let within = !run.is_empty() && "-.()".contains(c);
+        let goes_on = |next: &char| next.is_ascii_digit() || *next == '(';
+        let between = !run.is_empty() && c == ' ' && chars.peek().is_some_and(goes_on);
+        if c.is_ascii_digit() || within || between {
             run.push(c);
         } else {
             flush(&mut run, &mut masked);
@@ -298,15 +303,29 @@ pub fn mask_numbers(text: &str) -> String {
 }
 
 fn flush(run: &mut String, into: &mut String) {
+    if run.split(' ').any(is_date) {
+        let words = run.split(' ').map(mask_run);
+        into.push_str(&words.collect::<Vec<_>>().join(" "));
+    } else {
+        into.push_str(&mask_run(run));
+    }
+    run.clear();
+}
+
+fn mask_run(run: &str) -> Cow<'_, str> {
     let digits: String = run.chars().filter(char::is_ascii_digit).collect();
     let parts = run.split(|c: char| !c.is_ascii_digit());
     let longest = parts.map(str::len).max().unwrap_or(0);
     if longest >= 7 || digits.len() >= 9 {
-        into.push_str(&mask(&digits));
+        mask(&digits)
     } else {
-        into.push_str(run);
+        run.into()
     }
-    run.clear();
+}
+
+/// `2026-11-20`.
+fn is_date(word: &str) -> bool {
+    word.split('-').map(str::len).eq([4, 2, 2])
 }
 
 #[cfg(test)]
@@ -321,6 +340,11 @@ mod tests {
                 "booking lost for +…42, twice",
             ),
             ("call 415-555-0142 again", "call …42 again"),
+            ("call +1 415 555 0142 again", "call +…42 again"),
+            ("call (415) 555 0142, or 5", "call (…42, or 5"),
+            ("8 of 31 calls, 100 200", "8 of 31 calls, 100 200"),
+            ("2026-11-20 09:18, by 30", "2026-11-20 09:18, by 30"),
+            ("2026-11-20 4155550142", "2026-11-20 …42"),
             (
                 "since 2026-11-20 at 09:18, 120 rows",
                 "since 2026-11-20 at 09:18, 120 rows",

@@ -25,6 +25,7 @@ use std::time::Duration;
 pub use outcome::{Acts, Counts, Decision, Outcome, Passed, Seen, Trip};
 pub use scenario::{
     Cadence, Callers, Edge, Fault, Habits, MONDAY, Operator, Scenario, Traffic, What, When,
+    monday_in,
 };
 
 use crate::config::Config;

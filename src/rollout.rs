@@ -17,24 +17,36 @@ mod checkpoint;
 mod compare;
 mod data;
 mod decide;
+mod draft;
 mod entry;
 pub mod forecast;
+mod listed;
+mod order;
+mod phase;
 pub mod plan;
 mod proof;
 #[cfg(test)]
 mod properties;
+mod refusal;
+mod reloaded;
 pub(crate) mod stages;
 mod wishes;
+mod words;
 
 pub use checkpoint::{Checkpoint, Follows};
 pub use data::RestoreOrder;
 pub(crate) use decide::NO_PLAN;
-pub use decide::{Refusal, RefusalKind, TENANT_BYTES, TENANTS_MAX};
-pub(crate) use entry::shown;
+pub use decide::{TENANT_BYTES, TENANTS_MAX};
 pub use entry::{Action, Entry, Evidence, Snapshot};
+pub use listed::{List, Listed};
+pub use order::{Command, Entering, Level, Order};
+pub use phase::Phase;
 pub use plan::{Emergency, Moment, Plan, Stage, Standing, Waives};
 pub use proof::{Proof, Step, Taken};
-pub use wishes::WishOutcome;
+pub use refusal::{Refusal, RefusalKind};
+pub use reloaded::Reread;
+pub use wishes::{WishOutcome, Wishes};
+pub(crate) use words::shown;
 
 /// A rollout: all that was decided, folded.
 ///
@@ -51,6 +63,7 @@ pub struct Rollout {
     latched_since: Option<Wall>,
     moves_live: bool,
     stopped: bool,
+    judged_since: Option<Wall>,
     stage: Option<Standing>,
     // Shared, because every order is decided on a copy of all this.
     totals: Arc<Totals>,
@@ -75,6 +88,7 @@ impl Default for Rollout {
             latched_since: None,
             moves_live: false,
             stopped: false,
+            judged_since: None,
             stage: None,
             totals: Arc::default(),
             proof: Proof::default(),
@@ -113,6 +127,7 @@ impl Rollout {
             self.because = after.phase.stopped().then(|| entry.because());
         }
         self.phase = after.phase;
+        self.judge_anew(entry);
         self.percentage = after.percentage;
         self.enabled = after.enabled;
         let turned = self.latched != after.latched;
@@ -144,6 +159,23 @@ impl Rollout {
             self.spent = self.spent.max(entry.generation);
         }
         self.pass_over(entry);
+    }
+
+    /// With another share, at a latch and its end, after a step back and when a hold is
+    /// lifted, what new did before is over for the tables.
+    fn judge_anew(&mut self, entry: &Entry) {
+        let after = &entry.after;
+        let moved = self.percentage != after.percentage || self.latched != after.latched;
+        match &entry.action {
+            Action::ClockStepped { by_ms } => {
+                if let Some(since) = &mut self.judged_since {
+                    since.0 = since.0.saturating_add(*by_ms);
+                }
+            }
+            Action::Resume | Action::StepBack { .. } => self.judged_since = Some(entry.stamp.at),
+            _ if moved => self.judged_since = Some(entry.stamp.at),
+            _ => {}
+        }
     }
 
     /// Keeps nothing but the numbers that were given out.
@@ -244,6 +276,12 @@ impl Rollout {
         self.latched_since
     }
 
+    /// From when on what new does is held against the tables, by the calendar; None where
+    /// nothing was ever decided that made it begin anew.
+    pub const fn judged_since(&self) -> Option<Wall> {
+        self.judged_since
+    }
+
     /// What becomes of calls that are on new when their next call would go to legacy.
     pub const fn live(&self) -> Live {
         Live::moving(self.moves_live)
@@ -341,268 +379,6 @@ pub struct Former {
     pub percentage: Percentage,
     /// Was the split switched on?
     pub enabled: bool,
-}
-
-/// How a tenant came to be on a list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Listed {
-    /// Always new.
-    Enabled,
-    /// Always legacy, by a person's `tenant disable` or by the file.
-    Disabled,
-    /// Always legacy, by a rollback: neither the file nor `tenant enable` takes it
-    /// off, only `tenant clear`.
-    RolledBack,
-    /// On new because a stage picked it by hand; a step back behind that stage takes it off.
-    Picked,
-    /// On legacy because it calls too much for the stage; a later one takes it off.
-    Later,
-}
-
-impl Listed {
-    /// The list it is on.
-    pub const fn list(self) -> List {
-        match self {
-            Self::Enabled | Self::Picked => List::Enabled,
-            Self::Disabled | Self::RolledBack | Self::Later => List::Disabled,
-        }
-    }
-
-    /// The word for it in the journal.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Enabled => "enabled",
-            Self::Disabled => "disabled",
-            Self::RolledBack => "rolled-back",
-            Self::Picked => "picked",
-            Self::Later => "later",
-        }
-    }
-
-    /// The standing of that name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        [
-            Self::Enabled,
-            Self::Disabled,
-            Self::RolledBack,
-            Self::Picked,
-            Self::Later,
-        ]
-        .into_iter()
-        .find(|listed| listed.name() == name)
-    }
-
-    /// How near to new: disabled, on no list, enabled.
-    const fn nearness(listed: Option<Self>) -> u8 {
-        match listed {
-            Some(Self::Disabled | Self::RolledBack | Self::Later) => 0,
-            None => 1,
-            Some(Self::Enabled | Self::Picked) => 2,
-        }
-    }
-}
-
-impl From<List> for Listed {
-    fn from(list: List) -> Self {
-        match list {
-            List::Enabled => Self::Enabled,
-            List::Disabled => Self::Disabled,
-        }
-    }
-}
-
-/// Where the rollout stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Phase {
-    /// Nothing runs on new; waiting for the first step.
-    #[default]
-    Idle,
-    /// A share of calls runs on new and is watched.
-    Soaking,
-    /// A person or a rule stopped the advance.
-    Held,
-    /// A rule took everything to legacy; latched until a person clears it.
-    Reversed,
-    /// A person took everything to legacy; latched until a person clears it.
-    RolledBack,
-    /// Everything runs on new.
-    Complete,
-}
-
-impl Phase {
-    /// Every phase, for metrics that exist from the start.
-    pub const ALL: [Self; 6] = [
-        Self::Idle,
-        Self::Soaking,
-        Self::Held,
-        Self::Reversed,
-        Self::RolledBack,
-        Self::Complete,
-    ];
-
-    /// The word for it in status, metrics and journal.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Idle => "idle",
-            Self::Soaking => "soaking",
-            Self::Held => "held",
-            Self::Reversed => "reversed",
-            Self::RolledBack => "rolled-back",
-            Self::Complete => "complete",
-        }
-    }
-
-    /// The phase of that name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|phase| phase.name() == name)
-    }
-
-    /// Did somebody or something stop the rollout?
-    pub const fn stopped(self) -> bool {
-        matches!(self, Self::Held | Self::Reversed | Self::RolledBack)
-    }
-}
-
-/// What an operator (or a rule, or the file) asks for, with who and why.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Order {
-    /// Who: `operator via cli`, `file`, `rule errors-10-5m`, …
-    pub actor: String,
-    /// Why, in the words of whoever gave it.
-    pub reason: String,
-    /// What is knowingly passed over: windows, evidence.
-    pub waives: Waives,
-    /// What.
-    pub command: Command,
-}
-
-/// What can be asked of a rollout.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Command {
-    /// Set the percentage. A raise is refused while latched; anything above 0
-    /// switches the split on if it was off.
-    Percentage(Percentage),
-    /// Stop advancing.
-    Hold,
-    /// Go on: clears a hold, or clears the latch at 0 % unless a percentage not
-    /// above the former one is named.
-    Resume {
-        /// The percentage to resume at.
-        percentage: Option<Percentage>,
-    },
-    /// A step back, and what becomes of live calls. Never raises anything.
-    Rollback(Level, Live),
-    /// Puts a tenant on a list, or (None) takes it off both.
-    Tenant {
-        /// The tenant's id.
-        id: String,
-        /// The list.
-        list: Option<List>,
-    },
-    /// The reversal table was hit. Only the engine orders it.
-    Reverse {
-        /// The rule that tripped.
-        rule: String,
-        /// What becomes of the calls that are on new.
-        live: Live,
-    },
-    /// The next stage of the plan, or its end. The engine knows the plan and makes an
-    /// [`Command::Enter`] or [`Command::Complete`] of it.
-    Advance,
-    /// A stage begins. Only the engine orders it.
-    Enter(Entering),
-    /// The last stage is over. Only the engine orders it.
-    Complete,
-    /// A row went back to the stage before, and holds there. Only the engine orders it.
-    StepBack {
-        /// The rule that tripped.
-        rule: String,
-        /// The stage; None: before the first, at 0 %.
-        to: Option<Entering>,
-    },
-    /// A row found one tenant broken. Only the engine orders it.
-    DisableTenant {
-        /// The rule that tripped.
-        rule: String,
-        /// The tenant.
-        id: String,
-        /// What becomes of its calls that are on new.
-        live: Live,
-    },
-    /// Everything that begins goes to legacy, or hears the last resort; latched.
-    EmergencyStop(Emergency),
-}
-
-/// A stage as it begins: what it puts where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entering {
-    /// Its name.
-    pub stage: String,
-    /// Its number in the plan; the first is 1.
-    pub number: u16,
-    /// The share of new.
-    pub percentage: Percentage,
-    /// Tenants that it picks ([`Listed::Picked`]), keeps for later ([`Listed::Later`])
-    /// or lets go (None). Those that people or rollbacks have listed are left alone.
-    pub tenants: BTreeMap<String, Option<Listed>>,
-}
-
-impl Command {
-    /// The percentage it names, if it names one.
-    pub const fn percentage(&self) -> Option<Percentage> {
-        match self {
-            Self::Percentage(to) | Self::Rollback(Level::Partial(to), _) => Some(*to),
-            Self::Resume { percentage } => *percentage,
-            Self::Enter(stage) => Some(stage.percentage),
-            Self::StepBack { to, .. } => match to {
-                Some(stage) => Some(stage.percentage),
-                None => Some(Percentage::ZERO),
-            },
-            Self::Hold
-            | Self::Rollback(..)
-            | Self::Tenant { .. }
-            | Self::Reverse { .. }
-            | Self::Advance
-            | Self::Complete
-            | Self::DisableTenant { .. }
-            | Self::EmergencyStop(_) => None,
-        }
-    }
-}
-
-/// How far an operator's step back goes.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Level {
-    /// Level 1: disable one tenant.
-    Tenant(String),
-    /// Level 2: lower the percentage.
-    Partial(Percentage),
-    /// Level 3: percentage 0, disabled, latched.
-    Total,
-}
-
-/// A hand-kept list of tenants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum List {
-    /// Always new.
-    Enabled,
-    /// Always legacy.
-    Disabled,
-}
-
-/// The part of the split that a configuration file wishes for. Each field (and
-/// each list entry) applies when its value *changed* since the last load.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Wishes {
-    /// `[split] enabled`.
-    pub enabled: bool,
-    /// `[split] percentage`.
-    pub percentage: Percentage,
-    /// `[split] enabled_tenants` and `disabled_tenants`.
-    pub tenants: BTreeMap<String, List>,
-    /// What is hashed and how, in words ([`Scheme::told`](crate::split::Scheme::told)).
-    /// No wish: whoever loads the file makes sure that it is meant before it comes here.
-    pub scheme: Option<String>,
 }
 
 /// A moment and a sequence number: the head of every journal entry.

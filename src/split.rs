@@ -170,7 +170,7 @@ pub struct Placement {
 }
 
 /// Why a request went where it went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Because {
     /// The call has its backend already.
     Pinned,
@@ -178,8 +178,6 @@ pub enum Because {
     Inherited,
     /// The backend started the call itself.
     Claimed,
-    /// A signed token in the URL names the backend.
-    Token,
     /// A reversal or total rollback is in force.
     Latched,
     /// The split is switched off.
@@ -200,6 +198,8 @@ pub enum Because {
     Orphan,
     /// Not a webhook of a call at all, or of no route's protocol.
     Unrecognized,
+    /// A signed token in the URL names the backend.
+    Token,
     /// Legacy began it, because new failed it or was not asked.
     Rescued,
     /// It began on new and was sent to legacy's entry.

@@ -52,13 +52,16 @@ fn module_of(path: &Path) -> String {
     first.trim_end_matches(".rs").to_owned()
 }
 
-/// Is it a file that its parent declares for tests alone?
+/// Is it a file that its parent declares for tests alone, or does it belong to such a one?
 fn is_for_tests(path: &Path) -> bool {
-    let parent = path.parent().map(|dir| dir.with_extension("rs"));
+    let Some(parent) = path.parent().map(|dir| dir.with_extension("rs")) else {
+        return false;
+    };
+    let Ok(text) = fs::read_to_string(&parent) else {
+        return false;
+    };
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    parent
-        .and_then(|parent| fs::read_to_string(parent).ok())
-        .is_some_and(|text| text.contains(&format!("#[cfg(test)]\nmod {stem};")))
+    text.contains(&format!("#[cfg(test)]\nmod {stem};")) || is_for_tests(&parent)
 }
 
 /// Every `crate::name` a line mentions. Written one by one: a `crate::{…}` would

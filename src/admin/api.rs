@@ -99,7 +99,12 @@ pub(super) async fn explain(
             ));
         }
     };
-    let explanation = (admin.explain)(subject);
+    // It may read the whole journal, and the engine turns on this thread.
+    let explanation = tokio::task::spawn_blocking(move || (admin.explain)(subject)).await;
+    let explanation = explanation.map_err(|_| {
+        let detail = "it could not be explained; please report it";
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
+    })?;
     explanation.map(Json).ok_or_else(|| {
         let detail = "no such call is known here: it was never seen, its pin has expired, or its webhooks do \
                       not count since they are not verified";

@@ -9,7 +9,11 @@ use super::api::{Body, Shared, order};
 use super::problem::{Answer, Problem};
 use super::request::{self, Plain, Rollback};
 use super::{Admin, shapes};
+use crate::desk::Backup;
 use crate::rollout::{Command, RestoreOrder, Waives};
+
+/// Backups that a refusal names; of the others it gives the number.
+const NAMED: usize = 20;
 
 /// The backups there are.
 pub(super) async fn backups(State(admin): Shared) -> Answer<Json<shapes::Backups>> {
@@ -45,8 +49,27 @@ pub(super) async fn restore(
         actor: request::actor(headers),
         reason,
     };
+    // A slip of the hand must not run a command that drops what is there first.
+    is_listed(&order.backup, &admin.desk.backups().await?)?;
     let done = shapes::Done::from(admin.desk.restore(order).await?);
     Ok((StatusCode::ACCEPTED, Json(done)).into_response())
+}
+
+/// Is it one of these? If not, the refusal names them.
+fn is_listed(backup: &str, listed: &[Backup]) -> Answer<()> {
+    if listed.iter().any(|it| it.id == backup) {
+        return Ok(());
+    }
+    let names: Vec<_> = listed.iter().take(NAMED).map(|it| it.id.as_str()).collect();
+    let more = listed.len() - names.len();
+    let names = match (names.join(", "), more) {
+        (none, _) if none.is_empty() => "it lists none".to_owned(),
+        (names, 0) => format!("it lists {names}"),
+        (names, more) => format!("it lists {names} and {more} more"),
+    };
+    let detail =
+        format!("nothing is restored: the configured command lists no backup {backup}; {names}");
+    Err(Problem::new(StatusCode::CONFLICT, detail))
 }
 
 /// Everything that begins goes where the configuration says.

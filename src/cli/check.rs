@@ -24,7 +24,8 @@ pub struct Args {
     /// The configuration file
     #[arg(long, short, value_name = "FILE")]
     pub config: PathBuf,
-    /// Also say which rows are blind when so many calls a minute reach new
+    /// Calls a minute on both backends together: says which rows would be blind then, and is
+    /// taken in place of the plan's calls_per_hour
     #[arg(long, value_name = "N", value_parser = calls_per_minute)]
     pub calls_per_minute: Option<f64>,
 }
@@ -49,7 +50,12 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
 /// The configuration, or the whole report on what is wrong with it. Colours in a
 /// report are taken out where nobody sees them.
 fn load(args: &Args) -> Result<Checked, String> {
-    let mut loaded = crate::config::load(&args.config).map_err(|report| report.render(true))?;
+    let file = args.config.as_path();
+    let read = match args.calls_per_minute {
+        Some(calls) => crate::config::load_at(file, calls * 60.0),
+        None => crate::config::load(file),
+    };
+    let mut loaded = read.map_err(|report| report.render(true))?;
     if let Some(calls) = args.calls_per_minute {
         loaded.warnings.extend(loaded.config.blind_rows(calls));
     }
@@ -119,6 +125,38 @@ mod tests {
             show(&args(), Ok(checked), &mut out).unwrap();
             assert_eq!(String::from_utf8(out).unwrap(), said);
         }
+    }
+
+    // With a plan the option changed nothing, and nobody was told.
+    #[test]
+    fn so_many_calls_a_minute_take_the_place_of_the_plans() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = dir.path().join("s.toml");
+        let text = "backend.legacy.url = \"http://127.0.0.1:3001\"\n\
+                    backend.new.url = \"http://127.0.0.1:3002\"\n\
+                    [[route]]\npath = \"/ivr\"\nprotocol = \"twilio\"\n\
+                    [[reversal]]\nmeasure = \"error_rate\"\nabove = \"10%\"\nover = \"5m\"\n\
+                    action = \"reverse\"\n\
+                    [plan]\ncalls_per_hour = 60\n\
+                    [[plan.stage]]\nname = \"a\"\npercentage = 10\nsoak = \"1d\"\n";
+        std::fs::write(&config, text).unwrap();
+        let stages = |calls_per_minute| {
+            let args = Args {
+                config: config.clone(),
+                calls_per_minute,
+            };
+            load(&args).map(|checked| checked.stages[0].clone())
+        };
+        assert_eq!(
+            stages(None).unwrap(),
+            "stage a: 10 % of 60 calls an hour: about 6 on new"
+        );
+        assert_eq!(
+            stages(Some(10.0)).unwrap(),
+            "stage a: 10 % of 600 calls an hour: about 60 on new"
+        );
+        let blind = stages(Some(0.001)).unwrap_err();
+        assert!(blind.contains("the stage is blind"), "{blind}");
     }
 
     #[test]

@@ -50,7 +50,8 @@ impl Client {
             None => env::var("SWITCHBACK_TOKEN").ok(),
         };
         let actor = env::var("USER").ok();
-        Self::new(&args.admin, token.as_deref(), actor.as_deref())
+        let address = args.address(env::var("SWITCHBACK_ADMIN").ok());
+        Self::new(&address, token.as_deref(), actor.as_deref())
     }
 
     /// At an address, with a token and the name of who asks.

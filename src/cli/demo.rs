@@ -23,7 +23,7 @@ time are simulated and the engine is the real one: 0 if the plan came to its end
 acted on the fault and on nothing else. Everything stays on this machine.")]
 pub struct Args {
     /// Play a shipped preset's plan in simulated time instead
-    #[arg(long, value_name = "NAME", value_parser = preset::known, conflicts_with_all = ["forever", "calls", "listen"])]
+    #[arg(long, value_name = "NAME", value_parser = preset::parser(), conflicts_with_all = ["forever", "calls", "listen"])]
     pub preset: Option<preset::Preset>,
     /// Keep running after the story is told, until Ctrl-C
     #[arg(long)]

@@ -44,7 +44,7 @@ Because:
   pinned, inherited     the call, or its parent, is there already
   claimed, token        the mark of the backend that started it; our token in the URL
   latched, off          a reversal or total rollback is in force; the split is off
-  disabled, enabled     the tenant is in that list
+  disabled, enabled     the tenant is in that list; `listed` says since when, and by whom
   hashed                the tenant's bucket against the percentage
   unlisted, unplaced    the directory lacks the key; nothing to hash came: legacy
   late, orphan          of a call not seen before: its end, or the middle of it
@@ -131,7 +131,7 @@ fn lines(explanation: &Value) -> String {
     };
     let width = fields.keys().map(|name| name.chars().count()).max();
     let width = width.unwrap_or_default() + 2;
-    let first = ["tenant", "call", "backend", "because"];
+    let first = ["tenant", "call", "backend", "because", "listed"];
     let known = first.iter().filter_map(|name| fields.get_key_value(*name));
     let rest = fields
         .iter()

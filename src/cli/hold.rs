@@ -9,7 +9,8 @@ use super::{Failure, Reason, change};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 No stage begins and the plan is not completed, by itself or by `advance`, until `resume`. Soaks go on \
-being counted, rows go on acting, and every call goes where it went.
+being counted, rows go on acting, and every call goes where it went. Held \
+twice is held once.
 
 Examples:
   switchback hold --reason \"the carrier has an outage, no judging new by that\"

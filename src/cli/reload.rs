@@ -41,6 +41,10 @@ pub(super) fn run(args: &Args, client: &Client, out: &mut dyn Write) -> Result<(
     });
     let reloaded: Reloaded = client.post("/api/v1/reload", &body)?.read()?;
     out.write_all(lines(&reloaded).as_bytes())?;
+    if reloaded.needs_force {
+        let why = "without --force this reload is refused, because it would move callers";
+        return Err(Failure::Configuration(why.to_owned()));
+    }
     Ok(())
 }
 
@@ -58,6 +62,8 @@ fn lines(reloaded: &Reloaded) -> String {
     ] {
         lines.extend(list.iter().map(|line| format!("{word}: {line}\n")));
     }
+    let redrawn = reloaded.redrawn.iter();
+    lines.extend(redrawn.map(|who| format!("{moved}: {who}\n")));
     if let Some(count) = reloaded.tenants_moved.filter(|count| *count > 0) {
         lines.push(format!(
             "{moved}: {count} {}\n",
@@ -103,6 +109,7 @@ mod tests {
             dry_run: true,
             changed: vec!["percentage 10 % to 25 %".to_owned()],
             refused: vec!["a raise while latched".to_owned()],
+            redrawn: Some("at 25 % about 37.5 % of all".to_owned()),
             tenants_moved: Some(3),
             tenants: vec!["acme".to_owned(), "zeta".to_owned()],
             live_calls_moved: Some(2),
@@ -112,6 +119,7 @@ mod tests {
         let text = "\
 would change: percentage 10 % to 25 %
 refused: a raise while latched
+would move: at 25 % about 37.5 % of all
 would move: 3 tenants: acme, zeta and 1 other
 stay where they are, and would move with their next call: 2 live calls
 live: 4 live calls on new go on at http://b, not at http://a

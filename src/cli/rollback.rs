@@ -25,13 +25,14 @@ move what was left to finish. Each may be ordered in any phase, and outside any 
 pub enum Args {
     /// Level 1: one tenant goes to legacy
     #[command(after_help = "\
-It stays there, whatever the plan does, until `switchback tenant clear ID`.
+It stays there, whatever the plan does, until `switchback tenant clear ID`. What a tenant is called: \
+`switchback explain --tenant ID`, which takes keys as well.
 
 Examples:
   switchback rollback tenant clinica-norte --reason \"their menu is wrong on new\"
   switchback rollback tenant +13125550100 --live move --reason \"silence on new\"")]
     Tenant {
-        /// The tenant's id
+        /// The tenant's id, or a key of it in the tenant directory
         #[arg(value_name = "ID")]
         id: String,
         /// What becomes of calls that are live on new

@@ -62,6 +62,18 @@ mod tests {
     }
 
     #[test]
+    fn the_presets_are_offered_by_their_names() {
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+            let mut script = Vec::new();
+            completions(&Args { shell }, &mut script).unwrap();
+            let script = String::from_utf8(script).unwrap();
+            for preset in crate::demo::preset::Preset::all() {
+                assert!(script.contains(preset.name()), "{shell}: {}", preset.name());
+            }
+        }
+    }
+
+    #[test]
     fn the_manual_has_a_page_for_each_command() {
         let mut page = Vec::new();
         man(&mut page).unwrap();

@@ -55,16 +55,22 @@ pub struct Args {
     pub fault: Vec<rehearsal::What>,
     /// When: `2h` after the first step, or `stage NAME`, or `stage NAME + 2h` [default: an hour
     /// after the first step]
-    #[arg(long, value_name = "WHEN", value_parser = ask::when)]
+    #[arg(long, value_name = "WHEN", value_parser = ask::when, requires = "fault")]
     pub at: Option<rehearsal::When>,
     /// For how long [default: to the end]
-    #[arg(long = "for", value_name = "LONG", value_parser = ask::span)]
+    #[arg(long = "for", value_name = "LONG", value_parser = ask::span, requires = "fault")]
     pub lasting: Option<Duration>,
     /// Only to this tenant's calls; may be given more than once
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", requires = "fault")]
     pub tenant: Vec<String>,
     /// Where it goes wrong
-    #[arg(long, value_name = "BACKEND", value_enum, default_value_t)]
+    #[arg(
+        long,
+        value_name = "BACKEND",
+        value_enum,
+        default_value_t,
+        requires = "fault"
+    )]
     pub on: Where,
     /// Calls an hour in all [default: the plan's, else 120]
     #[arg(long, value_name = "N", value_parser = ask::rate)]
@@ -79,7 +85,8 @@ pub struct Args {
     /// Without a plan: the share of new [default: the file's]
     #[arg(long, value_name = "PERCENT", value_parser = super::percentage)]
     pub percentage: Option<Percentage>,
-    /// When it begins: a day or a moment, in the plan's time zone [default: Monday, 2026-01-05]
+    /// When it begins: a day or a moment, in the plan's time zone [default: 00:00 of
+    /// Monday, 2026-01-05]
     #[arg(long, value_name = "DATE", value_parser = ask::moment)]
     pub start: Option<jiff::civil::DateTime>,
     /// Days to play [default: as long as the plan may take, or one day]

@@ -106,6 +106,12 @@ fn what_makes_no_sense_is_a_usage_error() {
         "simulate --config f --fault rain",
         "simulate --config f --expect luck",
         "simulate --config f --calls-per-hour 5 --traffic t",
+        "simulate --config f --fault down=3",
+        "simulate --config f --at 2h",
+        "simulate --config f --for 2h",
+        "simulate --config f --tenant t",
+        "simulate --config f --on legacy",
+        "demo --preset ivr",
     ] {
         let error = parse(line).expect_err(line);
         assert_eq!(error.exit_code(), 2, "{line}: {error}");
@@ -116,14 +122,42 @@ fn what_makes_no_sense_is_a_usage_error() {
 }
 
 #[test]
-fn the_admin_address_has_a_default() {
-    // The environment may name another one; then that is the default.
-    if std::env::var_os("SWITCHBACK_ADMIN").is_none() {
-        assert_eq!(
-            parse("status").unwrap().admin.admin,
-            "http://127.0.0.1:9901"
-        );
+fn a_moment_without_a_fault_is_told_what_is_missing() {
+    let error = parse("simulate --config f --at 2h")
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("--fault <KIND[=SIZE]>"), "{error}");
+}
+
+#[test]
+fn the_admin_address_is_the_one_given_else_that_of_the_environment_else_the_usual() {
+    let of =
+        |line: &str, from: Option<&str>| parse(line).unwrap().admin.address(from.map(Into::into));
+    let (usual, there) = ("http://127.0.0.1:9901", "http://there:1");
+    assert_eq!(of("status", None), usual);
+    assert_eq!(of("status", Some("")), usual);
+    assert_eq!(of("status", Some(there)), there);
+    assert_eq!(
+        of("status --admin http://here:2", Some(there)),
+        "http://here:2"
+    );
+}
+
+#[test]
+fn every_help_text_has_examples() {
+    fn without(command: &clap::Command, path: &str, found: &mut Vec<String>) {
+        let path = format!("{path} {}", command.get_name());
+        let help = command.get_after_help().map(ToString::to_string);
+        if !help.is_some_and(|help| help.contains("Examples:\n  switchback ")) {
+            found.push(path.clone());
+        }
+        for command in command.get_subcommands() {
+            without(command, &path, found);
+        }
     }
+    let mut found = Vec::new();
+    without(&Cli::command(), "", &mut found);
+    assert_eq!(found, [""; 0]);
 }
 
 #[test]

@@ -47,6 +47,7 @@ impl Draft {
             percentage: self.percentage,
             tenants,
             scheme: self.scheme().map(|scheme| scheme.told()),
+            config: None,
         }
     }
 }

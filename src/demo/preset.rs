@@ -10,6 +10,7 @@ mod show;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::{Fault, StateDir};
 use crate::config::Config;
@@ -82,6 +83,11 @@ impl Preset {
             .map_err(|report| anyhow::anyhow!("{}", report.render(false)))
             .with_context(|| format!("the shipped preset {name} is broken"))
     }
+}
+
+/// A preset by its name, on a command line; who completes it is offered all of them.
+pub fn parser() -> impl TypedValueParser<Value = Preset> {
+    PossibleValuesParser::new(Preset::all().map(Preset::name)).try_map(|name| known(&name))
 }
 
 /// The preset of that name.
@@ -178,9 +184,8 @@ fn went_well(outcome: &Outcome, fault: Fault, planned: bool) -> bool {
         Fault::None => acts == none && (outcome.is_complete() || !planned),
         // Going back would help nobody.
         Fault::Both => acts.reversals == 0,
-        Fault::Errors | Fault::Documents | Fault::Slow | Fault::Down => {
-            acts.reversals + acts.steps_back > 0
-        }
+        Fault::Errors | Fault::Documents | Fault::Down => acts.reversals > 0,
+        Fault::Slow => acts.reversals + acts.steps_back > 0,
     };
     early == none && acted && outcome.counts.after_latch == 0
 }

@@ -9,7 +9,7 @@ use crate::measure::{
     Answered, CallEnd, Cause, Ended, Kind, Observation, Outcome, Placed, ReportKind, Voice,
 };
 use crate::model::{Backend, PerBackend, Percentage, TenantKey, Tick, Wall};
-use crate::rollout::{Command, Emergency, Entry, Order, Rollout, Wishes};
+use crate::rollout::{Command, Emergency, Entry, Order, Reread, Rollout, Wishes};
 use crate::rules::{Action, Measure, Priority, Rule, Side};
 use crate::split::{Because, By, Hash, Live, Placement, Scheme};
 
@@ -109,6 +109,16 @@ impl Bench {
         let effects = self.engine.handle(event, self.now, self.wall);
         self.said.extend(effects.iter().cloned());
         effects
+    }
+
+    /// The file was read again, by somebody who says so.
+    pub(super) fn reload(&mut self, settings: Settings) -> Vec<Effect> {
+        let reread = Reread {
+            actor: "operator via cli".to_owned(),
+            reason: "a new file".to_owned(),
+            changed: Vec::new(),
+        };
+        self.handle(Event::Reload(Box::new(settings), reread))
     }
 
     pub(super) fn give(&mut self, command: Command) -> Vec<Effect> {

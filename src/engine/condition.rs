@@ -73,7 +73,7 @@ impl Engine {
 
 impl Guard {
     /// Which backends are failing. `rows`: what the reversing rows say of each that is
-    /// over their threshold; `latched`: every new call goes to legacy anyway.
+    /// over their threshold; `latched`: no call that begins reaches new anyway.
     pub(super) fn condition(
         &self,
         rows: PerBackend<Option<String>>,
@@ -100,7 +100,7 @@ impl Guard {
             (None, None) => "Neither backend is failing.".to_owned(),
             (Some(new), None) => {
                 let then = match breaker {
-                    _ if latched => "Every new call goes to legacy anyway.",
+                    _ if latched => "No call that begins reaches it anyway.",
                     Some(breaker::State::Open) => {
                         "New calls go straight to legacy and count as failed for new, \
                          so that the table sees the outage."

@@ -6,7 +6,7 @@ use crate::document::FlawSet;
 use crate::engine::Done;
 use crate::measure::Observation;
 use crate::model::{PerBackend, Percentage};
-use crate::rollout::{Entry, Moment, Order, Refusal, RestoreOrder};
+use crate::rollout::{Entry, Moment, Order, Refusal, Reread, RestoreOrder};
 use crate::split::Split;
 use crate::split::tenants::Names;
 
@@ -34,8 +34,12 @@ pub enum Event<'a> {
     },
     /// Something was reported from outside.
     Report(Reported),
-    /// The configuration file was read again and is sound.
-    Reload(Box<Settings>),
+    /// The process stops, and hears nothing after this. To be told when no raise is on
+    /// its way any more ([`Engine::is_waiting`](super::Engine::is_waiting)): the running
+    /// hour is recorded behind one.
+    Ending,
+    /// The configuration file was read again and is sound; by whom, and what is different.
+    Reload(Box<Settings>, Reread),
     /// The journal has this entry on disk.
     Recorded {
         /// Of the entry.
@@ -125,6 +129,8 @@ pub struct Hook {
     pub moment: Moment,
     /// The stage it is about: that begins, was left, or was run when it happened.
     pub stage: Option<String>,
+    /// The one tenant it is about.
+    pub tenant: Option<String>,
     /// The share of new that follows.
     pub percentage: Percentage,
     /// Why, in one sentence.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::{Effect, Engine, Notice, Severity};
 use crate::model::{Tick, Wall};
-use crate::rollout::{Command, Entry, Level, Proof, Step, shown};
+use crate::rollout::{Command, Entry, Level, Proof, Step};
 use crate::rules::{Action, Verdict};
 use crate::split::Live;
 
@@ -224,17 +224,9 @@ impl Engine {
     /// The directory knows no such tenant.
     fn unlisted(&self, id: &str) -> Option<String> {
         let directory = self.settings.directory.as_deref()?;
-        if directory.tenants().any(|tenant| tenant == id) {
-            return None;
-        }
-        Some(match directory.tenant(id) {
-            Some(tenant) => format!(
-                "The directory does not list it as a tenant: it is a key of tenant {}, whose calls \
-                 go where they went.",
-                shown(tenant)
-            ),
-            None => "The directory does not list it; look whether the name is right.".to_owned(),
-        })
+        let is_listed = directory.tenants().any(|tenant| tenant == id);
+        (!is_listed)
+            .then(|| "The directory does not list it; look whether the name is right.".to_owned())
     }
 }
 

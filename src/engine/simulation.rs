@@ -1,5 +1,5 @@
 //! The engine among everything that can happen to it, from a seed: calls, orders,
-//! files, reports, a disk that is slow, full or broken, crashes, a calendar that steps.
+//! files, reports, a disk that is slow, full or broken, crashes, stops, a calendar that steps.
 //!
 //! A plain loop over a table of actions, on a virtual clock; after every action the
 //! invariants are asked. A failure prints its seed and step. As many seeds are lived as
@@ -8,6 +8,7 @@
 
 mod disk;
 mod drawn;
+mod happenings;
 mod holds;
 mod lines;
 mod shadow;
@@ -21,10 +22,11 @@ use super::{Effect, Engine, Event, Reported, Settings, Ticket};
 use crate::breaker;
 use crate::measure::{Observation, ReportKind};
 use crate::model::{Backend, PerBackend, TenantKey, Tick, Wall};
-use crate::rollout::{Action, Command, List, Moment, Order, Rollout, Waives};
+use crate::rollout::{Action, Command, List, Moment, Order, Reread, Rollout, Waives};
 use crate::split::Split;
 use crate::split::tenants::Names;
 use disk::{Disk, Job, Told};
+use happenings::HAPPENINGS;
 use lines::Lines;
 use shadow::Shadow;
 
@@ -37,31 +39,6 @@ const SEEDS_ENOUGH: u64 = 60;
 const STEPS: u64 = 1000;
 const TENANTS: [&str; 6] = ["acme", "zeta", "omni", "luna", "kilo", "mesa"];
 const SHARES: [u16; 6] = [0, 5, 25, 50, 75, 100];
-
-/// Something that happens, and how often among all.
-type Happening = (u64, &'static str, fn(&mut World));
-
-const HAPPENINGS: &[Happening] = &[
-    (200, "tick", World::tick),
-    (120, "ring", World::ring),
-    (120, "leave", World::leave),
-    (120, "answer", World::answer),
-    (60, "speak", World::speak),
-    (60, "end", World::end),
-    (20, "call report", World::call_report),
-    (12, "provider hangs up", World::provider_hangs_up),
-    (30, "order", World::order),
-    (25, "what lies outside answers", World::outside_answers),
-    (6, "report", World::report),
-    (10, "reload", World::reload),
-    (110, "disk works", World::disk_works),
-    (110, "journal answers", World::journal_answers),
-    (10, "disk changes its mood", World::disk_mood),
-    (10, "backends change their mood", World::backend_mood),
-    (20, "time passes", World::time_passes),
-    (3, "calendar steps", World::calendar_steps),
-    (3, "crash", World::crash),
-];
 
 #[test]
 fn whatever_happens_the_promises_hold() {
@@ -94,11 +71,12 @@ fn whatever_happens_the_promises_hold() {
 }
 
 /// What a simulation that is worth its name has seen.
-const MUST_HAPPEN: [&str; 29] = [
+const MUST_HAPPEN: [&str; 32] = [
     "reversal",
     "raise",
     "resume",
     "crash",
+    "stop",
     "restart latched",
     "overtaken",
     "refused by the disk",
@@ -118,6 +96,8 @@ const MUST_HAPPEN: [&str; 29] = [
     "disable-tenant",
     "emergency-stop",
     "clock-stepped",
+    "reloaded",
+    "found another configuration",
     "asked before a stage",
     "what lies outside agreed",
     "what lies outside failed",
@@ -246,249 +226,6 @@ impl World {
 
     fn note(&mut self, what: &'static str) {
         *self.lived.entry(what).or_insert(0) += 1;
-    }
-
-    // -- what happens ------------------------------------------------------------
-
-    fn tick(&mut self) {
-        self.pass(Duration::from_millis(100));
-        let mut observations = std::mem::take(&mut self.observations);
-        if self.random.permille(10) {
-            self.lines.sweep(self.now, &mut observations);
-        }
-        for observation in &observations {
-            self.shadow.observe(observation);
-        }
-        let active = self.lines.active();
-        self.tell(Event::Tick {
-            observations: &observations,
-            active,
-            names: &Everybody,
-        });
-        let findings = &self.engine.findings;
-        assert!(findings.len() >= self.settings.rules.len());
-        self.shadow
-            .nothing_was_overlooked(&self.engine, &self.settings.rules, self.now);
-    }
-
-    fn ring(&mut self) {
-        let rung = self.lines.ring(&mut self.random, &self.routing, self.now);
-        self.observations.extend(rung);
-    }
-
-    fn leave(&mut self) {
-        let left = self.lines.leave(&mut self.random, &self.routing, self.now);
-        self.observations.extend(left);
-    }
-
-    fn answer(&mut self) {
-        let answered = self.lines.answer(&mut self.random, self.now);
-        self.observations.extend(answered);
-    }
-
-    fn speak(&mut self) {
-        self.lines.speak(&mut self.random, self.now);
-    }
-
-    fn end(&mut self) {
-        let ended = self.lines.end(&mut self.random, self.now);
-        self.observations.extend(ended);
-    }
-
-    fn call_report(&mut self) {
-        let reported = self.lines.report(&mut self.random, self.now);
-        if reported.is_some() {
-            self.note("call report");
-        }
-        self.observations.extend(reported);
-    }
-
-    fn provider_hangs_up(&mut self) {
-        let gone = self.lines.provider_hangs_up(&mut self.random, self.now);
-        self.observations.extend(gone);
-    }
-
-    fn order(&mut self) {
-        let mut command = drawn::command(&mut self.random);
-        if self.routing.latched && self.random.permille(500) {
-            // Somebody mended it, and means to go on.
-            command = Command::Resume {
-                percentage: self.engine.rollout.former().map(|former| former.percentage),
-            };
-        }
-        let ticket = self.next_ticket;
-        self.next_ticket += 1;
-        self.shadow.asked(ticket, command.clone());
-        let waives = Waives {
-            window: self.random.permille(500),
-            evidence: self.random.permille(500),
-        };
-        let order = Order {
-            waives,
-            actor: "operator via cli".to_owned(),
-            reason: "it was my turn".to_owned(),
-            command,
-        };
-        self.tell(Event::Order { ticket, order });
-    }
-
-    /// Or never does.
-    fn outside_answers(&mut self) {
-        let Some((id, moment)) = self.hooks.pop_front() else {
-            return;
-        };
-        if self.random.permille(100) {
-            return;
-        }
-        let agrees = self.random.permille(750);
-        if moment == Moment::BeforeStage {
-            self.note(match agrees {
-                true => "what lies outside agreed",
-                false => "what lies outside failed",
-            });
-        }
-        let result = match agrees {
-            true => Ok(()),
-            false => Err("exit code 1".to_owned()),
-        };
-        self.tell(Event::Hooked { id, result });
-    }
-
-    fn report(&mut self) {
-        let kind = self.random.of(&[
-            ReportKind::CriticalError,
-            ReportKind::Complaint,
-            ReportKind::MemoryUsed(0.5),
-        ]);
-        let backend = self.random.of(&Backend::ALL);
-        let id = self
-            .random
-            .permille(700)
-            .then(|| self.random.below(20).to_string());
-        self.shadow.reported(backend, kind);
-        self.tell(Event::Report(Reported {
-            id,
-            kind,
-            backend,
-            tenant: None,
-            message: String::new(),
-        }));
-    }
-
-    fn reload(&mut self) {
-        match self.random.below(14) {
-            10 | 12 | 13 => self.settings.plan = drawn::plan(&mut self.random),
-            11 => self.settings.hooks = drawn::hooks(&mut self.random),
-            0 => self.settings.rules = drawn::rules(&mut self.random),
-            1 => self.settings.wishes.enabled = self.random.permille(500),
-            2..=4 => self.settings.wishes.percentage = percent(self.random.of(&SHARES)),
-            5..=8 => {
-                let tenant = self.random.of(&TENANTS).to_owned();
-                match self.random.below(3) {
-                    0 => self.settings.wishes.tenants.remove(&tenant),
-                    1 => self.settings.wishes.tenants.insert(tenant, List::Enabled),
-                    _ => self.settings.wishes.tenants.insert(tenant, List::Disabled),
-                };
-            }
-            _ => {}
-        }
-        self.shadow.loaded(&self.settings, &self.engine, self.now);
-        let fresh = Box::new(self.settings.clone());
-        let before = (self.engine.rollout.clone(), self.engine.split().clone());
-        let preview = self.engine.preview(&fresh, self.wall);
-        assert_eq!(
-            before,
-            (self.engine.rollout.clone(), self.engine.split().clone())
-        );
-        assert!(
-            !before.1.latched || preview.split.latched,
-            "no file clears a latch"
-        );
-        self.tell(Event::Reload(fresh));
-    }
-
-    fn disk_works(&mut self) {
-        if let Some(told) = self.disk.work() {
-            self.told.extend(told);
-        }
-    }
-
-    fn journal_answers(&mut self) {
-        let Some(told) = self.told.pop_front() else {
-            return;
-        };
-        let event = match told {
-            Told::Recorded(sequence) => Event::Recorded { sequence },
-            Told::Refused(sequence) => Event::NotRecorded {
-                sequence,
-                why: "no space left".to_owned(),
-            },
-            Told::Unlatched => Event::Unlatched,
-            Told::NotUnlatched => Event::NotUnlatched {
-                why: "EIO".to_owned(),
-            },
-            Told::Durable(durable) => Event::Durable(durable),
-        };
-        self.tell(event);
-    }
-
-    fn disk_mood(&mut self) {
-        self.disk.mood(&mut self.random);
-    }
-
-    fn backend_mood(&mut self) {
-        self.lines.mood(&mut self.random);
-    }
-
-    fn time_passes(&mut self) {
-        let span = self.random.of(&[1, 1, 3, 10, 10, 30, 30, 90, 900, 4000]);
-        self.pass(Duration::from_secs(span));
-    }
-
-    fn calendar_steps(&mut self) {
-        let step = i64::try_from(self.random.below(7_200_000)).expect("two hours fit");
-        self.wall.0 += step - 3_600_000;
-    }
-
-    /// The process dies. What was not on the disk is gone, and maybe the job in the
-    /// disk's hands was done and nobody heard of it.
-    fn crash(&mut self) {
-        self.note("crash");
-        self.disk.crash(&mut self.random);
-        let journal = Rollout::fold(&self.disk.journal);
-        let latched = self.disk.latched_at_start(&journal);
-        self.told.clear();
-        self.hooks.clear();
-        self.compared = None;
-        self.observations.clear();
-        self.lines.crash(&mut self.random);
-        self.pass(Duration::from_secs(2));
-        let (engine, first) = Engine::new(
-            self.settings.clone(),
-            journal.clone(),
-            latched.as_deref(),
-            self.now,
-            self.wall,
-        );
-        self.engine = engine;
-        let found = self.engine.split().clone();
-        if latched.is_some() {
-            self.note("restart latched");
-            assert!(found.latched, "the latch file outranks the journal");
-        }
-        assert!(
-            found.generation >= journal.generation(),
-            "a generation fell"
-        );
-        if self.engine.rollout.stage().is_some() {
-            self.note("restart in a stage");
-        }
-        let phase = self.engine.rollout.phase();
-        self.shadow.restarted(&found, phase, &self.disk, self.now);
-        self.routing = found;
-        self.breakers = PerBackend::default();
-        self.carry_out(first);
-        self.look_at_the_stage(false);
     }
 
     // -- how it is carried out -----------------------------------------------------

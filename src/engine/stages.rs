@@ -62,6 +62,8 @@ pub(super) struct Stages {
     heavy: Heavy,
     outlook: Outlook,
     shut: Option<Shut>,
+    /// Since when a row that steps back has tripped, and not been acted on.
+    near: Option<Tick>,
     /// Before this moment the plan does not look again.
     look_at: Tick,
 }
@@ -151,6 +153,7 @@ impl Stages {
                 making: None,
             },
             shut: None,
+            near: None,
             look_at: now,
         }
     }

@@ -2,10 +2,14 @@
 //! publish, latch, record, and wait for nothing; toward new record first, and
 //! publish when the journal has it.
 
-use super::{Effect, Engine, Pending, Refusal, RefusalKind, Ticket, closed};
+use std::borrow::Cow;
+
+use super::settings::closed;
+use super::{Effect, Engine, Pending, Refusal, RefusalKind, Ticket};
 use crate::engine::{Done, Notice, RECORD_LATE, Severity, UNRECORDED};
 use crate::model::{TenantKey, Tick, Wall};
-use crate::rollout::{Action, Command, Entry, Order};
+use crate::rollout::{Action, Command, Entry, Level, Order, shown};
+use crate::split::tenants::e164;
 
 impl Engine {
     /// An operator's (or a hold rule's) order.
@@ -17,6 +21,8 @@ impl Engine {
         wall: Wall,
         effects: &mut Vec<Effect>,
     ) {
+        let (order, by_key) = self.by_tenant(order);
+        let order = &*order;
         if order.command == Command::Advance {
             return match self.advance(ticket, order, now, wall) {
                 Ok(step) => self.take_planned(step, now, wall, effects),
@@ -40,14 +46,44 @@ impl Engine {
         match decided {
             Err(refusal) => reply(effects, ticket, Err(refusal)),
             Ok(entry) if entry.is_raise() => match self.within_calendar(entry, order, wall) {
-                Ok(entry) => self.raise(entry, ticket, now, effects),
+                Ok(mut entry) => {
+                    entry.notes.extend(by_key);
+                    self.raise(entry, ticket, now, effects);
+                }
                 Err(refusal) => reply(effects, ticket, Err(refusal)),
             },
             Ok(mut entry) => {
+                entry.notes.extend(by_key);
                 self.remark(&order.command, &mut entry);
                 self.lower(entry, ticket, now, effects);
             }
         }
+    }
+
+    /// The order, with its tenant's own name where it names a key of one, as webhooks
+    /// carry it, and what to say of that. Lists know tenants by their names alone. What
+    /// stands on a list by a key, from before the directory knew it, comes off by it.
+    fn by_tenant<'a>(&self, order: &'a Order) -> (Cow<'a, Order>, Option<String>) {
+        let id = match &order.command {
+            Command::Rollback(Level::Tenant(id), _) => id,
+            Command::Tenant { id, list: None } if self.rollout.listed(id).is_some() => {
+                return (Cow::Borrowed(order), None);
+            }
+            Command::Tenant { id, .. } => id,
+            _ => return (Cow::Borrowed(order), None),
+        };
+        let directory = self.settings.directory.as_deref();
+        let Some(tenant) = directory.and_then(|directory| directory.whose(id)) else {
+            return (Cow::Borrowed(order), None);
+        };
+        let said = format!("{} is a key of tenant {}.", shown(&e164(id)), shown(tenant));
+        let mut order = order.clone();
+        if let Command::Rollback(Level::Tenant(id), _) | Command::Tenant { id, .. } =
+            &mut order.command
+        {
+            tenant.clone_into(id);
+        }
+        (Cow::Owned(order), Some(said))
     }
 
     /// What follows from an order under the plan in force.

@@ -289,7 +289,7 @@ fn a_latch_that_cannot_be_cleared_stays_and_the_journal_says_so() {
 fn no_two_splits_have_the_same_generation() {
     let mut bench = Bench::at(10, vec![]);
     let raise = entries(&bench.give(set(50))).remove(0);
-    let reload = bench.handle(Event::Reload(Box::new(settings(vec![errors_10()]))));
+    let reload = bench.reload(settings(vec![errors_10()]));
     assert!(!names(&reload).contains(&"publish"), "{reload:?}");
     bench.recorded(&raise);
     assert_eq!(bench.engine.split().generation, raise.generation);

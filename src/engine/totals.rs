@@ -1,20 +1,64 @@
 //! Hours are added up and go into the journal, so that what is judged over days, over a
-//! stage or against how legacy was before outlives the process. At a crash the running
-//! one is lost, and gates say how much is missing.
+//! stage or against how legacy was before outlives the process. A stop closes the running
+//! one, so that it loses nothing. At a crash it is lost, and gates say how much is missing;
+//! but not what people report, which closes it early: no gate may pass because somebody
+//! pulled a plug.
 
-use super::{Effect, Engine};
+use std::time::Duration;
+
+use super::{Effect, Engine, ReportKind};
 use crate::model::{Tick, Wall};
 use crate::rollout::Rollout;
+
+/// So long after a report the hour is closed for it: what is reported together is kept
+/// together.
+const REPORT_KEPT: Duration = Duration::from_secs(1);
+
+/// Reports close an hour no more often than this: twelve entries an hour of about a
+/// kilobyte in the journal, however many reports come. So much of them a crash may lose
+/// after the first. In memory they are bounded by
+/// [`PIECES_MAX`](crate::measure::totals::PIECES_MAX).
+const REPORTS_EVERY: Duration = Duration::from_secs(5 * 60);
+
+/// When the hour is closed because somebody reported something.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Reports {
+    /// The first one that is in no closed hour.
+    since: Option<Tick>,
+    /// When they last closed one.
+    kept: Option<Tick>,
+}
+
+impl Reports {
+    /// Takes that something was reported. Only what people say: gauges are of the moment,
+    /// and transactions come by the thousand.
+    pub(super) fn hear(&mut self, kind: ReportKind, now: Tick) {
+        if let ReportKind::CriticalError | ReportKind::Complaint | ReportKind::Incident = kind {
+            self.since.get_or_insert(now);
+        }
+    }
+
+    fn are_due(&self, now: Tick) -> bool {
+        let lately = |kept: Tick| now.since(kept) < REPORTS_EVERY;
+        self.since
+            .is_some_and(|since| now.since(since) >= REPORT_KEPT)
+            && !self.kept.is_some_and(lately)
+    }
+}
 
 /// Hours that wait for a raise on its way to the disk. On top of them the oldest is lost;
 /// a raise does not take so many hours.
 const DUE_MAX: usize = 16;
 
 impl Engine {
-    /// Once a tick: closes the hour when the calendar's is full, or a stage is warm.
+    /// Once a tick: closes the hour when the calendar's is full, a stage is warm, or
+    /// something was reported.
     pub(super) fn keep_hours(&mut self, now: Tick, wall: Wall, effects: &mut Vec<Effect>) {
         self.tell_when_gates_count();
         if self.evidence.hour_is_over(now, wall) {
+            self.close_hour(now, wall, effects);
+        } else if self.reports.are_due(now) {
+            self.reports.kept = Some(now);
             self.close_hour(now, wall, effects);
         } else if !self.hours_due.is_empty() {
             self.record_hours(now, wall, effects);
@@ -33,7 +77,8 @@ impl Engine {
     /// decided: no hour lies in two.
     pub(super) fn close_hour(&mut self, now: Tick, wall: Wall, effects: &mut Vec<Effect>) {
         let (stage, _) = stage(&self.rollout);
-        if let Some(hour) = self.evidence.take_hour(wall, stage) {
+        self.reports.since = None;
+        for hour in self.evidence.take_hour(now, wall, stage) {
             if self.hours_due.len() >= DUE_MAX {
                 self.hours_due.pop_front();
             }
@@ -81,10 +126,12 @@ pub(super) fn stage(rollout: &Rollout) -> (u16, Wall) {
 mod tests {
     use std::time::Duration;
 
-    use super::super::bench::{Bench, entries, percent};
+    use super::super::bench::{Bench, entries, ivr_texml, percent};
     use super::*;
     use crate::engine::Event;
+    use crate::model::Backend;
     use crate::rollout::{Action, Command};
+    use crate::rules::{self, Rule, Verdict};
 
     const HOUR_MS: u64 = 3_600_000;
 
@@ -155,5 +202,148 @@ mod tests {
         assert_eq!(bench.engine.rollout.percentage(), percent(50));
         let fold = Rollout::fold(&entries(&bench.said));
         assert_eq!(fold, bench.engine.rollout);
+    }
+
+    /// Alerts on the first complaint of a day.
+    fn complained() -> Rule {
+        Rule {
+            name: "complaints".to_owned(),
+            measure: rules::Measure::Complaints,
+            threshold: 0.0,
+            calls_min: 0,
+            failed_min: 0,
+            ..over_a_day()
+        }
+    }
+
+    /// What a process finds that begins with this one's journal.
+    fn found(bench: &Bench) -> (Verdict, u64) {
+        let rollout = Rollout::fold(&entries(&bench.said));
+        let mut next = Bench::on(bench.engine.settings.clone(), rollout, None);
+        next.wall = bench.wall;
+        next.tick();
+        let finding = &next.engine.findings[0];
+        (finding.verdict, finding.samples)
+    }
+
+    fn complain(bench: &mut Bench) {
+        bench.report(None, Backend::New, ReportKind::Complaint);
+        bench.tick();
+    }
+
+    #[test]
+    fn a_stop_keeps_the_running_hour_and_a_crash_does_not() {
+        let mut bench = Bench::at(25, vec![over_a_day()]);
+        pass(&mut bench, 1000);
+        bench.calls(10, 90);
+        bench.tick();
+        assert_eq!(bench.engine.findings[0].verdict, Verdict::Trip);
+        assert_ne!(found(&bench).0, Verdict::Trip, "as after a crash");
+        bench.handle(Event::Ending);
+        assert_eq!(found(&bench), (Verdict::Trip, 100));
+        let fold = Rollout::fold(&entries(&bench.said));
+        assert_eq!(fold, bench.engine.rollout);
+    }
+
+    #[test]
+    fn a_stop_keeps_what_new_did_since_an_epoch_began_a_moment_ago_and_nothing_older() {
+        let mut bench = Bench::at(25, vec![over_a_day()]);
+        pass(&mut bench, 1000);
+        bench.calls(100, 0);
+        pass(&mut bench, 1_800_000);
+        bench.give(Command::Percentage(percent(50)));
+        bench.record_all();
+        pass(&mut bench, 1000);
+        bench.calls(10, 90);
+        bench.tick();
+        bench.handle(Event::Ending);
+        let kept: Vec<_> = hours(&bench).iter().map(|(.., good)| *good).collect();
+        assert_eq!(kept, [100, 10]);
+        assert_eq!(found(&bench), (Verdict::Trip, 100));
+    }
+
+    #[test]
+    fn a_complaint_outlives_a_crash_a_second_later() {
+        for (millis, kept) in [(700, false), (1000, true)] {
+            let mut bench = Bench::at(25, vec![complained()]);
+            pass(&mut bench, 1_200_000);
+            complain(&mut bench);
+            assert_eq!(bench.engine.findings[0].verdict, Verdict::Trip);
+            pass(&mut bench, millis);
+            let found = found(&bench).0;
+            assert_eq!(found == Verdict::Trip, kept, "{found:?}");
+            pass(&mut bench, 60_000);
+            assert_eq!(bench.engine.findings[0].verdict, Verdict::Trip, "runs on");
+        }
+    }
+
+    #[test]
+    fn however_many_complain_the_hour_is_closed_for_it_once_in_five_minutes() {
+        let (mut bench, _) = at_the_hour();
+        for _ in 0..3200 {
+            pass(&mut bench, 900);
+            complain(&mut bench);
+        }
+        assert_eq!(hours(&bench).len(), 12);
+        let (_, last, _) = hours(&bench)[11];
+        let lost = bench.wall.0 - last;
+        assert!(lost <= 300_000, "a crash loses no more: {lost}");
+        let told = hours(&bench);
+        let gaps = told.windows(2).all(|pair| pair[0].1 == pair[1].0);
+        assert!(gaps, "one begins where the other ends: {told:?}");
+    }
+
+    #[test]
+    fn what_is_measured_and_not_said_closes_no_hour() {
+        let (mut bench, _) = at_the_hour();
+        for kind in [
+            ReportKind::Transactions(9),
+            ReportKind::MemoryUsed(0.5),
+            ReportKind::LesserIncident(3),
+        ] {
+            bench.report(None, Backend::New, kind);
+            pass(&mut bench, 400_000);
+        }
+        assert_eq!(hours(&bench), []);
+    }
+
+    /// Alerts when more than one call of ten failed in a day.
+    fn over_a_day() -> Rule {
+        let mut rows = ivr_texml().into_iter();
+        let row = rows
+            .find(|row| row.name == "error_rate-above-10%-5m")
+            .unwrap();
+        Rule {
+            over: Duration::from_hours(24),
+            early: None,
+            action: rules::Action::Alert,
+            ..row
+        }
+    }
+
+    #[test]
+    fn a_restart_judges_new_from_when_it_was_judged_before_it() {
+        for (to, verdict) in [(25, Verdict::Trip), (30, Verdict::Inconclusive)] {
+            let mut bench = Bench::at(25, vec![over_a_day()]);
+            pass(&mut bench, 1000);
+            bench.calls(10, 90);
+            pass(&mut bench, HOUR_MS);
+            bench.give(Command::Percentage(percent(to)));
+            bench.record_all();
+            bench.tick();
+            assert_eq!(
+                bench.engine.findings[0].verdict, verdict,
+                "before, at {to} %"
+            );
+            let rollout = Rollout::fold(&entries(&bench.said));
+            let wall = bench.wall;
+            let mut bench = Bench::on(bench.engine.settings.clone(), rollout, None);
+            bench.wall = wall;
+            bench.tick();
+            assert_eq!(
+                bench.engine.findings[0].verdict, verdict,
+                "after, at {to} %"
+            );
+        }
     }
 }

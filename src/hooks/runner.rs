@@ -1,9 +1,10 @@
 //! The thread on which everything outside is told, asked and run, so that nobody who
 //! decides or serves ever waits for it.
 //!
-//! Hooks one after another, in the order in which things happened. What is told of a way
-//! back has an order of its own: an emergency must not wait for the hook of a stage that
-//! hangs. Lists and restores run beside both, because a restore may take half an hour.
+//! The hooks of a lane one after another, in the order in which things happened. Stages,
+//! rollbacks, reversals and emergency stops have a lane each: a page must not wait for a
+//! `rollout undo` that hangs, nor for a stage's hook. Lists and restores run beside them,
+//! because a restore may take half an hour.
 
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -25,7 +26,7 @@ use crate::model::Wall;
 use crate::post::Poster;
 use crate::rollout::{Moment, RestoreOrder};
 
-/// Hooks that wait for the one before. One more has failed at once.
+/// Hooks of a lane that wait for the one before. One more has failed at once.
 pub(super) const WAITING: usize = 32;
 
 /// Lists that wait for the one before; one more is refused.
@@ -52,6 +53,29 @@ pub enum Answer {
     Restored(Restore),
 }
 
+/// What happened, and when.
+type Happened = (engine::Hook, Wall);
+
+/// What waits for nothing but its own kind.
+#[derive(Debug)]
+struct Lanes<T> {
+    stages: T,
+    rollbacks: T,
+    reversals: T,
+    stops: T,
+}
+
+impl<T> Lanes<T> {
+    const fn of(&self, moment: Moment) -> &T {
+        match moment {
+            Moment::BeforeStage | Moment::AfterStage | Moment::Complete => &self.stages,
+            Moment::Rollback | Moment::RollbackTenant => &self.rollbacks,
+            Moment::Reversal => &self.reversals,
+            Moment::EmergencyStop => &self.stops,
+        }
+    }
+}
+
 type Listing = oneshot::Sender<Result<Vec<Backup>, Refusal>>;
 
 /// The way to the thread.
@@ -59,8 +83,7 @@ type Listing = oneshot::Sender<Result<Vec<Backup>, Refusal>>;
 pub struct Hooks {
     settings: Arc<ArcSwap<Settings>>,
     progress: Progress,
-    told: mpsc::Sender<(engine::Hook, Wall)>,
-    urgent: mpsc::Sender<(engine::Hook, Wall)>,
+    lanes: Lanes<mpsc::Sender<Happened>>,
     lists: mpsc::Sender<Listing>,
     restores: mpsc::Sender<Data>,
     stop: oneshot::Sender<Infallible>,
@@ -80,8 +103,10 @@ impl Hooks {
     ) -> std::io::Result<(Self, mpsc::Receiver<Answer>)> {
         let settings = Arc::new(ArcSwap::from_pointee(settings));
         let progress = Progress::default();
-        let (told, hooks) = mpsc::channel(WAITING);
-        let (urgent, urgently) = mpsc::channel(WAITING);
+        let (stages, of_stages) = mpsc::channel(WAITING);
+        let (rollbacks, of_rollbacks) = mpsc::channel(WAITING);
+        let (reversals, of_reversals) = mpsc::channel(WAITING);
+        let (stops, of_stops) = mpsc::channel(WAITING);
         let (lists, listings) = mpsc::channel(LISTS);
         // One at a time: `restore` sees to it.
         let (restores, orders) = mpsc::channel(1);
@@ -102,10 +127,12 @@ impl Hooks {
             .spawn(move || {
                 runtime.block_on(async {
                     tokio::select! {
-                        ((), (), (), ()) = async {
+                        ((), (), (), (), (), ()) = async {
                             tokio::join!(
-                                thread.tell(hooks),
-                                thread.tell(urgently),
+                                thread.tell(of_stops),
+                                thread.tell(of_reversals),
+                                thread.tell(of_rollbacks),
+                                thread.tell(of_stages),
                                 thread.list(listings),
                                 thread.restore(orders),
                             )
@@ -121,8 +148,12 @@ impl Hooks {
         let hooks = Self {
             settings,
             progress,
-            told,
-            urgent,
+            lanes: Lanes {
+                stages,
+                rollbacks,
+                reversals,
+                stops,
+            },
             lists,
             restores,
             stop,
@@ -148,11 +179,8 @@ impl Hooks {
     ///
     /// Too much waits already.
     pub fn tell(&self, hook: engine::Hook) -> Result<(), String> {
-        let queue = match hook.moment {
-            Moment::BeforeStage | Moment::AfterStage | Moment::Complete => &self.told,
-            Moment::Reversal | Moment::Rollback | Moment::EmergencyStop => &self.urgent,
-        };
-        let sent = queue.try_send((hook, clock::wall()));
+        let lane = self.lanes.of(hook.moment);
+        let sent = lane.try_send((hook, clock::wall()));
         sent.map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => {
                 format!("{WAITING} hooks wait already for the one that runs; look what it is doing")
@@ -212,8 +240,7 @@ impl Hooks {
     /// and what waits is not begun. Gives whether everything ended by itself.
     pub fn close(self, within: Duration) -> bool {
         let Self {
-            told,
-            urgent,
+            lanes,
             lists,
             restores,
             stop,
@@ -221,7 +248,7 @@ impl Hooks {
             thread,
             ..
         } = self;
-        drop((told, urgent, lists, restores));
+        drop((lanes, lists, restores));
         let late = ended.recv_timeout(within) == Err(RecvTimeoutError::Timeout);
         // What still runs hears it.
         drop(stop);
@@ -246,7 +273,7 @@ struct Thread {
 }
 
 impl Thread {
-    async fn tell(&self, mut hooks: mpsc::Receiver<(engine::Hook, Wall)>) {
+    async fn tell(&self, mut hooks: mpsc::Receiver<Happened>) {
         let poster = Poster::default();
         while let Some((what, at)) = hooks.recv().await {
             let settings = self.settings.load_full();

@@ -10,7 +10,7 @@ use super::{Call, Hook};
 use crate::engine;
 use crate::model::{Wall, mask_numbers};
 use crate::post::{Address, Poster};
-use crate::rollout::Moment;
+use crate::rollout::{Moment, shown};
 
 /// Pauses between tries of a POST that is not waited for; so it is tried once more than
 /// there are pauses.
@@ -67,6 +67,8 @@ impl Told<'_> {
             told: vec![
                 ("SWITCHBACK_MOMENT", what.moment.name().to_owned()),
                 ("SWITCHBACK_STAGE", what.stage.clone().unwrap_or_default()),
+                // Whole: a program that acts on one tenant must know which.
+                ("SWITCHBACK_TENANT", what.tenant.clone().unwrap_or_default()),
                 (
                     "SWITCHBACK_PERCENTAGE",
                     what.percentage.as_f64().to_string(),
@@ -117,6 +119,7 @@ impl Told<'_> {
         let json = serde_json::json!({
             "moment": self.what.moment.name(),
             "stage": self.what.stage,
+            "tenant": self.what.tenant.as_deref().map(shown),
             "percentage": self.what.percentage.as_f64(),
             "reason": clean(&self.what.reason),
             "at": at.to_string(),

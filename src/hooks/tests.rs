@@ -36,6 +36,7 @@ fn begins(id: u64) -> engine::Hook {
         id,
         moment: Moment::BeforeStage,
         stage: Some("pilot".to_owned()),
+        tenant: Some("+13125550100".to_owned()),
         percentage: Percentage::new(12.5).unwrap(),
         reason: "asked by +14155550142".to_owned(),
     }
@@ -106,6 +107,7 @@ fn a_program_is_told_in_a_small_environment_and_hooks_run_in_order() {
         .collect();
     assert_eq!(env["SWITCHBACK_MOMENT"], "before-stage");
     assert_eq!(env["SWITCHBACK_STAGE"], "pilot");
+    assert_eq!(env["SWITCHBACK_TENANT"], "+13125550100", "to be acted on");
     assert_eq!(env["SWITCHBACK_PERCENTAGE"], "12.5");
     assert_eq!(env["SWITCHBACK_REASON"], "asked by +…42");
     let known = ["PATH", "HOME", "LANG", "PWD", "SHLVL", "_", "OLDPWD"];
@@ -214,6 +216,7 @@ async fn an_address_is_told_in_json_and_again_only_where_nobody_waits_for_it() {
         let expected = serde_json::json!({
             "moment": moment.name(),
             "stage": "pilot",
+            "tenant": "…00",
             "percentage": 12.5,
             "reason": "asked by +…42",
             "at": "2027-01-15T08:00:00Z",
@@ -378,20 +381,33 @@ fn what_cannot_be_restored_is_not_listed() {
     assert_eq!(ids, ["b-1", "b-2"]);
 }
 
+// A `rollback` hook of 40 s delayed the page of the emergency stop after it by 39 s.
 #[test]
-fn an_emergency_does_not_wait_for_the_hook_of_a_stage() {
-    let dir = tempfile::tempdir().unwrap();
-    let hooks = vec![
-        hook(Moment::BeforeStage, sh("sleep 30")),
-        hook(Moment::EmergencyStop, sh("true")),
-    ];
-    let (hooks, mut answers) = start(hooks, None, dir.path());
-    hooks.tell(begins(1)).unwrap();
-    let stop = engine::Hook {
-        moment: Moment::EmergencyStop,
-        ..begins(2)
-    };
-    hooks.tell(stop).unwrap();
-    assert_eq!(hooked(&mut answers), (2, Ok(())));
-    assert!(!hooks.close(Duration::ZERO), "the stage's is ended");
+fn a_moment_waits_for_its_own_kind_alone_and_an_emergency_for_nothing_else() {
+    use Moment::{AfterStage, BeforeStage, Complete, EmergencyStop, Reversal, Rollback};
+    let stages = [BeforeStage, AfterStage, Complete];
+    for (hangs, told) in [
+        (&stages[..], &[Rollback, Reversal, EmergencyStop][..]),
+        (&[Rollback][..], &[BeforeStage, Reversal, EmergencyStop][..]),
+        (&[Reversal][..], &[BeforeStage, Rollback, EmergencyStop][..]),
+        (&[BeforeStage, Rollback, Reversal][..], &[EmergencyStop][..]),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let slow = hangs.iter().map(|on| hook(*on, sh("sleep 30")));
+        let fast = told.iter().map(|on| hook(*on, sh("true")));
+        let (hooks, mut answers) = start(slow.chain(fast).collect(), None, dir.path());
+        for moment in hangs.iter().chain(told) {
+            let what = engine::Hook {
+                moment: *moment,
+                ..begins(*moment as u64)
+            };
+            hooks.tell(what).unwrap();
+        }
+        let mut heard: Vec<_> = told.iter().map(|_| hooked(&mut answers)).collect();
+        heard.sort_by_key(|(id, _)| *id);
+        let mut expected: Vec<_> = told.iter().map(|on| (*on as u64, Ok(()))).collect();
+        expected.sort_by_key(|(id, _)| *id);
+        assert_eq!(heard, expected, "while {hangs:?} hang");
+        assert!(!hooks.close(Duration::ZERO), "what hangs is ended");
+    }
 }

@@ -357,13 +357,14 @@ impl Scorecard {
         }
     }
 
-    /// The hour is over: what happened in it, to be kept. The next one begins.
-    pub fn take_hour(&mut self) -> Sums {
+    /// The hour is over: what happened in it before the epoch began, and since, to be
+    /// kept. The next one begins.
+    pub fn take_hour(&mut self) -> (Sums, Sums) {
         self.take_batch();
-        let mut whole = std::mem::replace(&mut self.earlier, Running::new());
-        whole.add(&self.running);
+        let taken = (self.earlier.sums(), self.running.sums());
+        self.earlier.clear();
         self.running.clear();
-        whole.sums()
+        taken
     }
 
     /// How many stays up ended in a span, and the shortest, in seconds; None where

@@ -11,9 +11,14 @@ use super::counts::{Answers, Ends};
 use super::histogram::Edges;
 use crate::model::{PerBackend, Wall};
 
-/// Hours kept in memory: five weeks. The oldest are forgotten first; the journal has them
-/// for as long as its own policy says.
+/// Hours of the calendar kept in memory: five weeks. The oldest are forgotten first; the
+/// journal has them for as long as its own policy says.
 pub const HOURS_MAX: usize = 24 * 35;
+
+/// Pieces that those hours may be in: a step of the rollout cuts an hour, and what people
+/// report does, up to twelve times. Of about a kilobyte each; if every hour came in more
+/// than four, fewer weeks would be kept.
+pub const PIECES_MAX: usize = 4 * HOURS_MAX;
 
 /// One hour, or the part of it that the process saw.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,8 +27,8 @@ pub struct Hour {
     pub from: Wall,
     /// When it ended.
     pub to: Wall,
-    /// The stage that ran then; 0 for none. An hour never spans two stages: a step of
-    /// the rollout ends it early.
+    /// The stage that ran then; 0 for none. An hour never spans two stages, nor two epochs of
+    /// new: a step of the rollout ends it early.
     pub stage: u16,
     /// What happened on each side.
     pub sides: PerBackend<Sums>,
@@ -90,7 +95,7 @@ pub struct Sums {
 /// The hours there were, oldest first; part of the rollout's fold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// At most [`HOURS_MAX`].
+    /// Of at most [`HOURS_MAX`] hours of the calendar, at most [`PIECES_MAX`].
     pub hours: VecDeque<Hour>,
     /// Legacy's hours from before the first stage, added up: what `baseline` means.
     /// None until a plan has begun.
@@ -100,10 +105,21 @@ pub struct Totals {
 impl Totals {
     /// Takes one more hour.
     pub fn take(&mut self, hour: Hour) {
-        if self.hours.len() >= HOURS_MAX {
+        self.hours.push_back(hour);
+        while self.hours.len() > PIECES_MAX || self.has_more_than(HOURS_MAX) {
             self.hours.pop_front();
         }
-        self.hours.push_back(hour);
+    }
+
+    /// Are there pieces of more hours of the calendar than that?
+    fn has_more_than(&self, most: usize) -> bool {
+        if self.hours.len() <= most {
+            return false;
+        }
+        let next = self.hours.iter().skip(1);
+        let pairs = self.hours.iter().zip(next);
+        let turns = pairs.filter(|(one, next)| one.number() != next.number());
+        turns.count() >= most
     }
 
     /// The plan begins: legacy's hours from before it are what `baseline` means from now
@@ -129,6 +145,11 @@ impl Hour {
     /// How much of it was watched.
     pub fn watched(&self) -> Duration {
         Duration::from_millis(u64::try_from(self.to.0.saturating_sub(self.from.0)).unwrap_or(0))
+    }
+
+    /// Which of the calendar's hours it is, or is a piece of.
+    const fn number(&self) -> i64 {
+        self.from.0.div_euclid(3_600_000)
     }
 
     /// The moment half-way.
@@ -323,8 +344,19 @@ mod tests {
         for (from, count) in [(0, 5), (1_800_000, 5), (1_800_001, 4), (18_000_000, 0)] {
             assert_eq!(totals.since(Wall(from)).count(), count, "from {from}");
         }
-        (0..HOURS_MAX as i64).for_each(|number| totals.take(hour(number, 0, 1)));
-        assert_eq!(totals.hours.len(), HOURS_MAX);
+    }
+
+    #[test]
+    fn five_weeks_are_kept_in_however_many_pieces() {
+        let mut totals = Totals::default();
+        let most = i64::try_from(HOURS_MAX).unwrap();
+        for number in 0..most + 5 {
+            (0..2).for_each(|_| totals.take(hour(number, 0, 1)));
+        }
+        assert_eq!(totals.hours.len(), 2 * HOURS_MAX);
+        assert_eq!(totals.hours[0], hour(5, 0, 1));
+        (0..PIECES_MAX + 5).for_each(|_| totals.take(hour(most + 5, 0, 1)));
+        assert_eq!(totals.hours.len(), PIECES_MAX);
     }
 
     #[test]

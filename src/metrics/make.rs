@@ -4,13 +4,14 @@ use metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, R
 use metrics_exporter_prometheus::PrometheusRecorder;
 
 use super::names::*;
-use super::{BECAUSE, GateSeries, MishapSeries, RouteSeries, RuleSeries, SideSeries, StreamSeries};
+use super::series::{GateSeries, MishapSeries, RouteSeries, RuleSeries, SideSeries, StreamSeries};
 use crate::breaker;
 use crate::document::Flaw;
 use crate::health;
 use crate::measure::{CallEnd, Cause, Found, Kind, MENU_KEYS, Outcome, RescueResult};
 use crate::model::{Backend, PerBackend};
 use crate::rules::{Action, Rule};
+use crate::split::Because;
 
 /// Registers series with a recorder.
 pub(super) struct Make<'a>(pub(super) &'a PrometheusRecorder);
@@ -63,8 +64,8 @@ impl Make<'_> {
     pub(super) fn side(&self, backend: Backend) -> SideSeries {
         let backend = ("backend", backend.name());
         SideSeries {
-            placements: BECAUSE
-                .map(|(_, why)| self.counter(&PLACEMENTS, &[backend, ("because", why)])),
+            placements: Because::ALL
+                .map(|why| self.counter(&PLACEMENTS, &[backend, ("because", why.name())])),
             begun: self.counter(&CALLS_BEGUN, &[backend]),
             ends: CallEnd::ALL.map(|end| self.counter(&CALLS, &[backend, ("outcome", end.name())])),
             flawed: Flaw::ALL.map(|flaw| self.counter(&FLAWED, &[backend, ("flaw", flaw.name())])),

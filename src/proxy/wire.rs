@@ -11,24 +11,26 @@
 //! of buffers it keeps for each connection, is taken away from it, and the wire
 //! waits alone until the client says something more.
 
-use std::cell::{Cell, RefCell};
+mod conn;
+mod timer;
+
+pub(super) use conn::{Conn, Parking, Trouble};
+pub(super) use timer::Timer;
+
 use std::future::poll_fn;
 use std::io;
-use std::net::IpAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Sleep;
 
 use crate::clock;
 use crate::model::Tick;
 use crate::proxy::framing::{Framing, Phase};
 use crate::proxy::settings::Limits;
 use crate::proxy::transport::Transport;
-use crate::proxy::websocket::Plan;
 
 /// A client that takes none of its answer for this long is cut off.
 pub(super) const WRITE_STALL: Duration = Duration::from_secs(15);
@@ -42,183 +44,6 @@ const BODY_GRACE: Duration = Duration::from_secs(5);
 /// What hyper is given in place of a head that must not pass: it answers 400 and
 /// closes, whatever stood before.
 const POISON: &[u8] = b"\0\r\n\r\n";
-
-/// What the two sides of hyper, the connection below and the request above, know
-/// of each other.
-#[derive(Debug)]
-pub(super) struct Conn {
-    /// The address at the other end.
-    pub(super) peer: IpAddr,
-    /// The same as text, for the backends.
-    pub(super) peer_text: Box<str>,
-    /// It came through TLS.
-    pub(super) secure: Cell<bool>,
-    /// When the last bytes came.
-    pub(super) arrived: Cell<Tick>,
-    /// When the last request was answered.
-    pub(super) answered: Cell<Tick>,
-    /// What keeps it busy: a request being answered, a long answer on its way.
-    pub(super) busy: Cell<u8>,
-    /// Requests that hyper has handed to us so far.
-    pub(super) taken: Cell<u64>,
-    /// Whether hyper has this connection.
-    pub(super) parking: Cell<Parking>,
-    /// What went wrong in a request's body.
-    pub(super) trouble: Cell<Option<Trouble>>,
-    /// Finish what runs, then close.
-    pub(super) closing: Cell<bool>,
-    /// A handshake is being answered: nothing may be added to that answer.
-    pub(super) upgrading: Cell<bool>,
-    /// It was switched to a websocket. Its bytes are no requests, and its time is
-    /// watched elsewhere.
-    pub(super) streaming: Cell<bool>,
-    /// How it goes on once hyper has written the 101.
-    pub(super) plan: RefCell<Option<Box<Plan>>>,
-    /// Where a body's time is not watched below: until when it must be there.
-    pub(super) body_until: Cell<Option<Tick>>,
-    /// There is no more time for it: end it.
-    pub(super) cut: Cell<bool>,
-    /// Whole requests that have come so far.
-    came: Cell<u64>,
-    /// Nothing came after the last of them.
-    clean: Cell<bool>,
-    /// When a write first found no room, if none has since.
-    stalled: Cell<Option<Tick>>,
-    /// Wakes the connection's task.
-    waker: RefCell<Option<Waker>>,
-    /// Rings when a backend has taken too long.
-    patience: RefCell<Timer>,
-}
-
-/// How far a connection is on its way to being parked and back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Parking {
-    /// hyper has it.
-    Active,
-    /// It should be parked, unless something of a request has come.
-    Asked,
-    /// Nothing has come: it can be parked once hyper has written what it holds.
-    Ready,
-    /// The wire waits alone.
-    Parked,
-}
-
-/// What can go wrong in the middle of a body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Trouble {
-    /// It did not come in time.
-    Slow,
-    /// Its chunks are not what they should be.
-    Framing,
-}
-
-impl Conn {
-    /// A new connection from there.
-    pub(super) fn new(peer: IpAddr, now: Tick) -> Rc<Self> {
-        // An IPv4 client on an IPv6 socket is the same client.
-        let peer = peer.to_canonical();
-        Rc::new(Self {
-            peer,
-            peer_text: peer.to_string().into(),
-            secure: Cell::new(false),
-            arrived: Cell::new(now),
-            answered: Cell::new(now),
-            busy: Cell::new(0),
-            taken: Cell::new(0),
-            parking: Cell::new(Parking::Parked),
-            trouble: Cell::new(None),
-            closing: Cell::new(false),
-            upgrading: Cell::new(false),
-            streaming: Cell::new(false),
-            plan: RefCell::new(None),
-            body_until: Cell::new(None),
-            cut: Cell::new(false),
-            came: Cell::new(0),
-            clean: Cell::new(true),
-            stalled: Cell::new(None),
-            waker: RefCell::new(None),
-            patience: RefCell::default(),
-        })
-    }
-
-    /// Waits for work until `deadline`; None when it has passed. One request of a
-    /// connection runs at a time, so one timer does for all of them.
-    pub(super) async fn within<T>(
-        &self,
-        deadline: Tick,
-        work: impl Future<Output = T>,
-    ) -> Option<T> {
-        let mut work = pin!(work);
-        poll_fn(|cx| {
-            if let Poll::Ready(done) = work.as_mut().poll(cx) {
-                return Poll::Ready(Some(done));
-            }
-            self.patience.borrow_mut().poll(cx, deadline).map(|()| None)
-        })
-        .await
-    }
-
-    /// Asks the connection to finish what runs and close.
-    pub(super) fn close(&self) {
-        self.closing.set(true);
-        self.wake();
-    }
-
-    /// Ends it, with what runs on it.
-    pub(super) fn cut(&self) {
-        self.cut.set(true);
-        self.wake();
-    }
-
-    /// Waits until there is no more time for it. Only in the connection's own task,
-    /// which [`Conn::cut`] wakes.
-    pub(super) async fn cut_off(&self) {
-        poll_fn(|_| {
-            if self.cut.get() {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
-        })
-        .await;
-    }
-
-    /// Has the client sent nothing behind the request that is being answered?
-    pub(super) fn nothing_ahead(&self) -> bool {
-        self.clean.get() && self.came.get() == self.taken.get()
-    }
-
-    /// At the end of a poll of hyper: may its connection be taken apart? Then, and
-    /// only then, all answers have been written, or a write has stalled.
-    pub(super) fn may_park(&self) -> bool {
-        self.parking.replace(Parking::Active) == Parking::Ready && self.stalled.get().is_none()
-    }
-
-    /// Asks the connection to park if nothing has come or gone since `quiet_since`.
-    pub(super) fn ask_to_park(&self, quiet_since: Tick) {
-        let quiet =
-            self.busy.get() == 0 && self.arrived.get().max(self.answered.get()) <= quiet_since;
-        if quiet && self.parking.get() == Parking::Active {
-            self.parking.set(Parking::Asked);
-            self.wake();
-        }
-    }
-
-    /// The task that polls this is the connection's own: good for as long as it lives,
-    /// also for one whose first bytes are here before it is looked at.
-    pub(super) fn wakes(&self, cx: &Context<'_>) {
-        let mut waker = self.waker.borrow_mut();
-        if waker.is_none() {
-            *waker = Some(cx.waker().clone());
-        }
-    }
-
-    fn wake(&self) {
-        if let Some(waker) = self.waker.borrow().as_ref() {
-            waker.wake_by_ref();
-        }
-    }
-}
 
 /// The connection as hyper reads and writes it.
 #[derive(Debug)]
@@ -375,9 +200,7 @@ impl Wire {
         ready!(self.timer.poll(cx, stalled + WRITE_STALL));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
-}
 
-impl Wire {
     /// What was written waits below TLS until it is flushed, so there a client that
     /// takes nothing shows.
     fn watch_tls(
@@ -458,42 +281,6 @@ impl AsyncWrite for Wire {
 fn body_until(since: Tick, bytes: u64, timeout: Duration) -> Tick {
     let earned = Duration::from_millis(bytes.saturating_mul(1000) / BODY_RATE);
     since + timeout.min(BODY_GRACE + earned)
-}
-
-/// A timer that is only moved when it must ring earlier, or has rung too early.
-#[derive(Debug, Default)]
-pub(super) struct Timer {
-    sleep: Option<Pin<Box<Sleep>>>,
-    rings: Tick,
-}
-
-impl Timer {
-    /// Ready once `deadline` has passed.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, deadline: Tick) -> Poll<()> {
-        if self.sleep.is_none() || self.rings > deadline {
-            self.set(deadline);
-        }
-        loop {
-            let Some(sleep) = self.sleep.as_mut() else {
-                return Poll::Pending;
-            };
-            ready!(sleep.as_mut().poll(cx));
-            if clock::tick() >= deadline {
-                return Poll::Ready(());
-            }
-            // A tick is a whole microsecond and the wheel a whole millisecond.
-            self.set(deadline + Duration::from_millis(1));
-        }
-    }
-
-    fn set(&mut self, at: Tick) {
-        self.rings = at;
-        let instant = clock::instant(at);
-        match self.sleep.as_mut() {
-            Some(sleep) => sleep.as_mut().reset(instant),
-            None => self.sleep = Some(Box::pin(tokio::time::sleep_until(instant))),
-        }
-    }
 }
 
 #[cfg(test)]

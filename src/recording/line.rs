@@ -3,45 +3,22 @@
 //! Spans are in whole milliseconds before the line's own moment; a field this version does
 //! not know is passed over.
 
-use std::borrow::Cow;
-use std::sync::Arc;
+mod observed;
+mod told;
+mod words;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::{Moment, Report, State, What};
-use crate::document::Flaw;
-use crate::health;
-use crate::measure::{
-    Answered, CallEnd, Cause, Ended, Health, Kind, Observation, Outcome, Placed, ReportKind,
-    RescueResult, Rescued, Voice, Why,
-};
-use crate::model::{Backend, CallKey, PerBackend, Percentage, TenantKey, Tick, Wall, mask_numbers};
-use crate::split::{Because, Placement};
-
-/// One of our own when it is written, somebody's when it is read.
-type Word = Cow<'static, str>;
-
-/// Sixteen hexadecimal digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Hex(u64);
-
-impl Serialize for Hex {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{:016x}", self.0))
-    }
-}
-
-impl<'de> Deserialize<'de> for Hex {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Cow::<str>::deserialize(deserializer)?;
-        u64::from_str_radix(&text, 16)
-            .map(Self)
-            .map_err(|_| serde::de::Error::custom("a hash of 16 hexadecimal digits is expected"))
-    }
-}
+use super::{Moment, Report, What};
+use crate::measure::Observation;
+use crate::model::{PerBackend, TenantKey, Tick, Wall, mask_numbers};
+use observed::{AnsweredLine, EndedLine, HealthLine, PlacedLine, RescuedLine};
+use told::{ReportLine, StateLine, TickLine};
+use words::Hex;
 
 #[derive(Serialize, Deserialize)]
 struct Line {
@@ -53,131 +30,20 @@ struct Line {
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "kebab-case")]
 enum Said {
-    Placed {
-        backend: Word,
-        because: Word,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        call: Option<Hex>,
-        #[serde(default, skip_serializing_if = "is_default")]
-        begins: bool,
-        #[serde(default, skip_serializing_if = "is_default")]
-        starts: bool,
-        #[serde(default, skip_serializing_if = "is_default")]
-        after_latch: bool,
-    },
-    Answered {
-        backend: Word,
-        route: u16,
-        kind: Word,
-        outcome: Word,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        latency_us: Option<u32>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        flaw: Option<Word>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        voice: Option<Spoken>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        speech: Option<bool>,
-        #[serde(default = "yes", skip_serializing_if = "is_yes")]
-        counts: bool,
-        generation: u64,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        call: Option<Hex>,
-    },
-    Ended {
-        backend: Word,
-        end: Word,
-        began_ms_ago: u64,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        tenant: Option<Hex>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        duration_s: Option<u32>,
-        generation: u64,
-        #[serde(default = "yes", skip_serializing_if = "is_yes")]
-        counts: bool,
-        #[serde(default, skip_serializing_if = "is_default")]
-        failed: bool,
-    },
-    Health {
-        backend: Word,
-        answer: Word,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        status: Option<u16>,
-        took_us: u32,
-    },
-    Rescued {
-        route: u16,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        call: Option<Hex>,
-        from: Word,
-        why: Word,
-        result: Word,
-        #[serde(default = "yes", skip_serializing_if = "is_yes")]
-        counts: bool,
-    },
-    Report {
-        backend: Word,
-        kind: Word,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        value: Option<f64>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        tenant: Option<Hex>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        id: Option<Hex>,
-    },
-    Tick {
-        tick_us: u64,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        active: Option<Active>,
-    },
-    State {
-        epoch_us: u64,
-        spent: u64,
-        generation: u64,
-        percentage: f64,
-        latched: bool,
-        config: Word,
-    },
+    Placed(PlacedLine),
+    Answered(AnsweredLine),
+    Ended(EndedLine),
+    Health(HealthLine),
+    Rescued(RescuedLine),
+    Report(ReportLine),
+    Tick(TickLine),
+    State(StateLine),
     Lost {
         lines: u64,
     },
     /// Of another version.
     #[serde(other)]
     Unknown,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Spoken {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    tenant: Option<Hex>,
-    #[serde(default, skip_serializing_if = "is_default")]
-    failed: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    previous_ms_ago: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    previous_failed_ms_ago: Option<u64>,
-}
-
-#[derive(Clone, Copy, Serialize, Deserialize)]
-struct Active {
-    legacy: u64,
-    new: u64,
-}
-
-const fn yes() -> bool {
-    true
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes a reference"
-)]
-const fn is_yes(it: &bool) -> bool {
-    *it
-}
-
-fn is_default<T: Default + PartialEq>(it: &T) -> bool {
-    *it == T::default()
 }
 
 /// Writes lines, with the secret that keys what must not be read.
@@ -202,15 +68,7 @@ impl Scribe {
     }
 
     pub(super) fn state(&self, into: &mut Vec<u8>, moment: &Moment<'_>) {
-        let state = moment.state;
-        let said = Said::State {
-            epoch_us: state.epoch.0,
-            spent: state.spent,
-            generation: state.generation,
-            percentage: state.percentage.as_f64(),
-            latched: state.latched,
-            config: state.config.to_string().into(),
-        };
+        let said = Said::State(StateLine::of(moment.state));
         write(into, moment.wall, said);
     }
 
@@ -220,12 +78,8 @@ impl Scribe {
         moment: &Moment<'_>,
         active: Option<PerBackend<u64>>,
     ) {
-        let active = active.map(|it| Active {
-            legacy: it.legacy,
-            new: it.new,
-        });
-        let tick_us = moment.now.0;
-        write(into, moment.wall, Said::Tick { tick_us, active });
+        let said = Said::Tick(TickLine::of(moment.now, active));
+        write(into, moment.wall, said);
     }
 
     pub(super) fn lost(&self, into: &mut Vec<u8>, wall: Wall, lines: u64) {
@@ -233,14 +87,7 @@ impl Scribe {
     }
 
     pub(super) fn report(&self, into: &mut Vec<u8>, moment: &Moment<'_>, report: &Report) {
-        let (kind, value) = report_words(report.kind);
-        let said = Said::Report {
-            backend: report.backend.name().into(),
-            kind: kind.into(),
-            value,
-            tenant: report.tenant.and_then(|key| self.tenant(key)),
-            id: report.id.map(Hex),
-        };
+        let said = Said::Report(ReportLine::of(report, self));
         write(into, moment.wall, said);
     }
 
@@ -252,84 +99,15 @@ impl Scribe {
         observation: &Observation,
     ) {
         let (at, said) = match observation {
-            Observation::Placed(it) => (it.at, placed(it)),
-            Observation::Answered(it) => (it.at, self.answered(it)),
-            Observation::Ended(it) => (it.at, self.ended(it)),
-            Observation::Health(it) => (it.at, checked(it)),
-            Observation::Rescued(it) => (it.at, rescued(it)),
+            Observation::Placed(it) => (it.at, Said::Placed(PlacedLine::of(it))),
+            Observation::Answered(it) => (it.at, Said::Answered(AnsweredLine::of(it, self))),
+            Observation::Ended(it) => (it.at, Said::Ended(EndedLine::of(it, self))),
+            Observation::Health(it) => (it.at, Said::Health(HealthLine::of(it))),
+            Observation::Rescued(it) => (it.at, Said::Rescued(RescuedLine::of(it))),
             _ => return,
         };
         let ago = i64::try_from(millis(moment.now.since(at))).unwrap_or(i64::MAX);
         write(into, Wall(moment.wall.0.saturating_sub(ago)), said);
-    }
-
-    fn answered(&self, it: &Answered) -> Said {
-        let ago = |tick: Tick| millis(it.at.since(tick));
-        Said::Answered {
-            backend: it.backend.name().into(),
-            route: it.route,
-            kind: it.kind.name().into(),
-            outcome: it.outcome.name().into(),
-            latency_us: it.latency_us,
-            flaw: it.flaw.map(|flaw| flaw.name().into()),
-            voice: it.voice.map(|voice| Spoken {
-                tenant: self.tenant(voice.tenant),
-                failed: voice.failed,
-                previous_ms_ago: voice.previous.map(ago),
-                previous_failed_ms_ago: voice.previous_failed.map(ago),
-            }),
-            speech: it.speech,
-            counts: it.counts,
-            generation: it.generation,
-            call: it.call.map(|key| Hex(key.0)),
-        }
-    }
-
-    fn ended(&self, it: &Ended) -> Said {
-        Said::Ended {
-            backend: it.backend.name().into(),
-            end: it.end.name().into(),
-            began_ms_ago: millis(it.at.since(it.began)),
-            tenant: self.tenant(it.tenant),
-            duration_s: it.duration_s,
-            generation: it.generation,
-            counts: it.counts,
-            failed: it.failed,
-        }
-    }
-}
-
-fn placed(it: &Placed) -> Said {
-    Said::Placed {
-        backend: it.placement.backend.name().into(),
-        because: it.placement.because.name().into(),
-        call: it.call.map(|key| Hex(key.0)),
-        begins: it.begins,
-        starts: it.starts,
-        after_latch: it.after_latch,
-    }
-}
-
-fn checked(it: &Health) -> Said {
-    Said::Health {
-        backend: it.backend.name().into(),
-        answer: it.answer.name().into(),
-        status: match it.answer {
-            health::Answer::Status(status) => Some(status),
-            health::Answer::Well | health::Answer::Missing(_) => None,
-        },
-        took_us: it.took_us,
-    }
-}
-
-fn rescued(it: &Rescued) -> Said {
-    Said::Rescued {
-        route: it.route,
-        call: it.call.map(|key| Hex(key.0)),
-        from: it.from.name().into(),
-        why: it.why.name().into(),
-        result: it.result.name().into(),
-        counts: it.counts,
     }
 }
 
@@ -352,19 +130,6 @@ pub(super) fn time(at: Wall) -> String {
     Timestamp::from_millisecond(at.0)
         .map(|at| format!("{at:.3}"))
         .unwrap_or_default()
-}
-
-/// The word for what was reported, and its value if it has one.
-const fn report_words(kind: ReportKind) -> (&'static str, Option<f64>) {
-    match kind {
-        ReportKind::CriticalError => ("critical-error", None),
-        ReportKind::Complaint => ("complaint", None),
-        ReportKind::Incident => ("incident", None),
-        ReportKind::LesserIncident(priority) => ("lesser-incident", Some(priority as f64)),
-        ReportKind::MemoryUsed(share) => ("memory-used", Some(share)),
-        ReportKind::CpuUsed(share) => ("cpu-used", Some(share)),
-        ReportKind::Transactions(many) => ("transactions", Some(many as f64)),
-    }
 }
 
 /// What a line says, apart from its moment.
@@ -395,14 +160,10 @@ pub(super) fn decode(line: &[u8]) -> Result<Option<Read>, String> {
 impl Read {
     /// The process's own clock, if that is what it tells; and the calls in progress.
     pub(super) fn tick(&self) -> Option<(Tick, Option<PerBackend<u64>>)> {
-        let Said::Tick { tick_us, active } = &self.said else {
-            return None;
-        };
-        let active = active.map(|it| PerBackend {
-            legacy: it.legacy,
-            new: it.new,
-        });
-        Some((Tick(*tick_us), active))
+        match &self.said {
+            Said::Tick(tick) => Some(tick.read()),
+            _ => None,
+        }
     }
 
     /// What it says, of a moment that was `at` by the process's own clock.
@@ -411,198 +172,17 @@ impl Read {
     ///
     /// It holds a word that nobody knows.
     pub(super) fn what(self, at: Tick) -> Result<What, String> {
-        let ago = |ms: u64| at - Duration::from_millis(ms);
-        let key = |hex: Option<Hex>| hex.map(|hex| CallKey(hex.0));
-        let tenant = |hex: Option<Hex>| hex.map_or(TenantKey::NONE, |hex| TenantKey(hex.0));
         let observation = match self.said {
-            Said::Placed {
-                backend: side,
-                because,
-                call,
-                begins,
-                starts,
-                after_latch,
-            } => Observation::Placed(Placed {
-                at,
-                placement: Placement {
-                    backend: backend(&side)?,
-                    because: named(&Because::ALL, Because::name, &because)?,
-                },
-                call: key(call),
-                begins,
-                after_latch,
-                starts,
-            }),
-            Said::Answered {
-                backend: side,
-                route,
-                kind,
-                outcome,
-                latency_us,
-                flaw,
-                voice,
-                speech,
-                counts,
-                generation,
-                call,
-            } => Observation::Answered(Answered {
-                at,
-                backend: backend(&side)?,
-                route,
-                kind: named(&[Kind::Voice, Kind::Event], Kind::name, &kind)?,
-                outcome: match &*outcome {
-                    "served" => Outcome::Served,
-                    cause => Outcome::Failed(named(&Cause::ALL, Cause::name, cause)?),
-                },
-                latency_us,
-                overhead_us: 0,
-                flaw: (flaw.as_deref())
-                    .map(|flaw| named(&Flaw::ALL, Flaw::name, flaw))
-                    .transpose()?,
-                voice: voice.map(|voice| Voice {
-                    tenant: tenant(voice.tenant),
-                    failed: voice.failed,
-                    previous: voice.previous_ms_ago.map(ago),
-                    previous_failed: voice.previous_failed_ms_ago.map(ago),
-                }),
-                speech,
-                choice: None,
-                data_us: None,
-                counts,
-                generation,
-                call: key(call),
-            }),
-            Said::Ended {
-                backend: side,
-                end,
-                began_ms_ago,
-                tenant: whose,
-                duration_s,
-                generation,
-                counts,
-                failed,
-            } => Observation::Ended(Ended {
-                at,
-                began: ago(began_ms_ago),
-                backend: backend(&side)?,
-                tenant: tenant(whose),
-                end: named(&CallEnd::ALL, CallEnd::name, &end)?,
-                duration_s,
-                generation,
-                counts,
-                failed,
-            }),
-            Said::Health {
-                backend: side,
-                answer,
-                status,
-                took_us,
-            } => Observation::Health(Health {
-                at,
-                backend: backend(&side)?,
-                answer: match (&*answer, status) {
-                    ("well", _) => health::Answer::Well,
-                    ("status", Some(status)) => health::Answer::Status(status),
-                    (cause, _) => health::Answer::Missing(named(&Cause::ALL, Cause::name, cause)?),
-                },
-                took_us,
-            }),
-            Said::Rescued {
-                route,
-                call,
-                from,
-                why,
-                result,
-                counts,
-            } => Observation::Rescued(Rescued {
-                at,
-                route,
-                call: key(call),
-                from: backend(&from)?,
-                why: named(&Why::ALL, Why::name, &why)?,
-                result: named(&RescueResult::ALL, RescueResult::name, &result)?,
-                counts,
-            }),
-            Said::Report {
-                backend: side,
-                kind,
-                value,
-                tenant,
-                id,
-            } => {
-                return Ok(What::Report(Report {
-                    backend: backend(&side)?,
-                    kind: report_kind(&kind, value)?,
-                    tenant: tenant.map(|hex| TenantKey(hex.0)),
-                    id: id.map(|id| id.0),
-                }));
-            }
-            Said::State {
-                epoch_us,
-                spent,
-                generation,
-                percentage,
-                latched,
-                config,
-            } => {
-                return Ok(What::State(State {
-                    epoch: Tick(epoch_us),
-                    spent,
-                    generation,
-                    percentage: Percentage::new(percentage)
-                        .ok_or_else(|| format!("{percentage} is no percentage"))?,
-                    latched,
-                    config: Arc::from(&*config),
-                }));
-            }
+            Said::Placed(line) => Observation::Placed(line.read(at)?),
+            Said::Answered(line) => Observation::Answered(line.read(at)?),
+            Said::Ended(line) => Observation::Ended(line.read(at)?),
+            Said::Health(line) => Observation::Health(line.read(at)?),
+            Said::Rescued(line) => Observation::Rescued(line.read(at)?),
+            Said::Report(line) => return Ok(What::Report(line.read()?)),
+            Said::State(line) => return Ok(What::State(line.read()?)),
             Said::Lost { lines } => return Ok(What::Lost(lines)),
-            Said::Tick { .. } | Said::Unknown => return Err("it says nothing".to_owned()),
+            Said::Tick(_) | Said::Unknown => return Err("it says nothing".to_owned()),
         };
         Ok(What::Observation(observation))
     }
-}
-
-fn report_kind(kind: &str, value: Option<f64>) -> Result<ReportKind, String> {
-    let share = || {
-        let share = value.filter(|share| (0.0..=1.0).contains(share));
-        share.ok_or_else(|| format!("{kind} lacks its share"))
-    };
-    Ok(match kind {
-        "critical-error" => ReportKind::CriticalError,
-        "complaint" => ReportKind::Complaint,
-        "incident" => ReportKind::Incident,
-        "memory-used" => ReportKind::MemoryUsed(share()?),
-        "cpu-used" => ReportKind::CpuUsed(share()?),
-        "lesser-incident" => match value {
-            Some(priority) if (2.0..=5.0).contains(&priority) => {
-                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-                let priority = priority as u8;
-                ReportKind::LesserIncident(priority)
-            }
-            _ => return Err(format!("{kind} lacks its priority")),
-        },
-        "transactions" => {
-            let many = value.filter(|many| (0.0..=f64::from(u32::MAX)).contains(many));
-            // In range by the line above, and written from a whole number.
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-            let many = many.ok_or("transactions lack their number")? as u32;
-            ReportKind::Transactions(many)
-        }
-        _ => return Err(unknown(kind)),
-    })
-}
-
-fn backend(name: &str) -> Result<Backend, String> {
-    Backend::from_name(name).ok_or_else(|| unknown(name))
-}
-
-/// The one of that name.
-fn named<T: Copy>(all: &[T], name: impl Fn(T) -> &'static str, word: &str) -> Result<T, String> {
-    let found = all.iter().copied().find(|it| name(*it) == word);
-    found.ok_or_else(|| unknown(word))
-}
-
-fn unknown(word: &str) -> String {
-    let word: String = word.chars().take(40).collect();
-    format!("`{word}` is no word of this version")
 }

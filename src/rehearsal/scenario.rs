@@ -5,13 +5,17 @@
 
 use std::time::Duration;
 
+use jiff::civil::date;
+use jiff::tz::TimeZone;
+
 use crate::calls::rescue::Mode;
 use crate::config::Config;
 use crate::model::{Backend, PerBackend, Percentage, TenantKey, Wall};
 use crate::split::tenants::Names;
 
 /// Monday, 5 January 2026, 00:00 UTC: where a play begins if nobody says otherwise, so
-/// that the same command gives the same answer next year.
+/// that the same command gives the same answer next year. With a plan it is 00:00 of that
+/// day in the plan's time zone: see [`monday_in`].
 pub const MONDAY: Wall = Wall(1_767_571_200_000);
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -21,6 +25,13 @@ pub const INVENTED: usize = 60;
 
 /// Most tenants of a directory that call.
 const TENANTS_MAX: usize = 10_000;
+
+/// The midnight with which that Monday begins in this time zone.
+pub fn monday_in(zone: &TimeZone) -> Wall {
+    let began = date(2026, 1, 5).to_zoned(zone.clone());
+    // The calendar has that day in every zone.
+    began.map_or(MONDAY, |began| Wall(began.timestamp().as_millisecond()))
+}
 
 /// One play.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,8 +69,8 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// A configuration's own day: its directory and lists, its plan's traffic (else 120
-    /// calls an hour), two backends that do well, and an operator who takes each step
+    /// A configuration's own day: its directory and lists, its plan's time zone and traffic
+    /// (else 120 calls an hour), two backends that do well, and an operator who takes each step
     /// as soon as it is allowed. Without a plan, the share that the file wishes for.
     pub fn of(config: &Config) -> Self {
         let plan = config.plan.as_deref();
@@ -85,6 +96,7 @@ impl Scenario {
             None => Callers::invented(INVENTED, tenants),
         };
         Self {
+            start: plan.map_or(MONDAY, |plan| monday_in(&plan.calendar.zone)),
             // Volumes are known after a day, and so is how legacy is without new.
             before: if plan.is_some() { 26 * HOUR } else { HOUR },
             traffic: Traffic::Flat(hourly.unwrap_or(120.0)),

@@ -168,7 +168,7 @@ impl Calendar {
                 }
             }
             Earliest::Never(said) => points.push(format!(
-                "the stage waits for {said} of the plan, but the plan has not begun: day 1 is \
+                "the stage begins on {said} of the plan, and the plan has not begun: day 1 is \
                  the day on which its first stage begins"
             )),
         }

@@ -20,6 +20,8 @@ pub struct Checkpoint {
     pub because: Option<String>,
     /// Since when it is latched, where that is known.
     pub latched_since: Option<Wall>,
+    /// From when on new is held against the tables, where that is known.
+    pub judged_since: Option<Wall>,
     /// The last generation that a latch has made history.
     pub spent: u64,
     /// What is proven of the latch.
@@ -54,6 +56,7 @@ impl Rollout {
             latched_since,
             moves_live: _,
             stopped: _,
+            judged_since,
             stage: _,
             totals,
             proof,
@@ -77,6 +80,7 @@ impl Rollout {
                 phase_since: *phase_since,
                 because: because.clone(),
                 latched_since: *latched_since,
+                judged_since: *judged_since,
                 spent: *spent,
                 proof: proof.steps().to_vec(),
                 totals: Arc::clone(totals),
@@ -105,6 +109,7 @@ impl Rollout {
             latched_since: kept.latched_since,
             moves_live: after.moves_live,
             stopped: after.stopped,
+            judged_since: kept.judged_since,
             stage: after.stage.clone(),
             totals: Arc::clone(&kept.totals),
             proof: Proof::of(kept.proof.clone()),

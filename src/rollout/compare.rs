@@ -38,6 +38,7 @@ impl Rollout {
             latched_since,
             moves_live,
             stopped,
+            judged_since,
             stage,
             totals,
             proof,
@@ -67,6 +68,7 @@ impl Rollout {
             say("phase since", phase_since, &folded.phase_since);
             say("because", because, &folded.because);
             say("latched since", latched_since, &folded.latched_since);
+            say("judged since", judged_since, &folded.judged_since);
             say("proof", proof, &folded.proof);
         }
         if !blurred && *seen != folded.seen {

@@ -1,7 +1,7 @@
 //! Level 4 in the journal: that data was brought back is part of a rollout's story, and
 //! moves no call.
 
-use super::decide::Draft;
+use super::draft::Draft;
 use super::{Action, Entry, Rollout};
 use crate::model::Wall;
 

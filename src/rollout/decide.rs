@@ -5,10 +5,12 @@
 //! is refused while latched, with the one command that helps. What a plan and its rows
 //! ask for stands in `stages.rs` beside this.
 
-use super::entry::{STOPPED, shown};
+use super::draft::Draft;
+use super::entry::STOPPED;
+use super::refusal::{Refusal, conflict, invalid};
+use super::words::shown;
 use super::{
-    Action, Command, Entry, Former, Level, List, Listed, Live, Order, Phase, Plan, Rollout,
-    Snapshot, Stamp, Step,
+    Action, Command, Entry, Level, List, Listed, Live, Order, Phase, Plan, Rollout, Snapshot, Step,
 };
 use crate::measure::totals::Hour;
 use crate::model::{Percentage, Wall};
@@ -20,36 +22,9 @@ pub const TENANT_BYTES: usize = 256;
 /// enable` and `tenant disable` are refused. A rollback never is.
 pub const TENANTS_MAX: usize = 100_000;
 
-/// Longest reason kept, in characters; the rest is cut off, because a rollback
-/// must not fail for its prose.
-const REASON_CHARS: usize = 1000;
-
 /// What an order to advance is told where there is nothing to advance in.
 pub(crate) const NO_PLAN: &str = "there is no plan: write its stages as `[[plan.stage]]` into the \
      configuration, or change the share of new with `switchback set PERCENT --reason …`";
-
-/// Why an order was not carried out. Nothing was changed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{why}")]
-pub struct Refusal {
-    /// What kind of no.
-    pub kind: RefusalKind,
-    /// Why, and what to do instead.
-    pub why: String,
-}
-
-/// What kind of no.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RefusalKind {
-    /// The order makes no sense (400).
-    Invalid,
-    /// It does not fit the present state (409).
-    Conflict,
-    /// It cannot be made durable now (503).
-    NotDurable,
-    /// The engine is overloaded (503).
-    Busy,
-}
 
 impl Rollout {
     /// What follows from an order. Changes nothing: [`Rollout::apply`] does.
@@ -58,7 +33,7 @@ impl Rollout {
     ///
     /// An order that makes no sense, that would raise anything while latched, a
     /// rollback to a higher percentage, a hold or a reversal of what is already
-    /// held or latched, a resume of what is not stopped.
+    /// latched, a resume of what is not stopped.
     pub fn decide(&self, order: &Order, at: Wall) -> Result<Entry, Refusal> {
         self.decide_in(order, None, at)
     }
@@ -172,24 +147,7 @@ impl Rollout {
     }
 }
 
-/// A state in the making, beside the one it starts from.
-pub(super) struct Draft<'a> {
-    pub(super) from: &'a Rollout,
-    pub(super) to: Rollout,
-    touched: Vec<String>,
-    notes: Vec<String>,
-}
-
-impl<'a> Draft<'a> {
-    pub(super) fn of(from: &'a Rollout) -> Self {
-        Self {
-            from,
-            to: from.clone(),
-            touched: Vec::new(),
-            notes: Vec::new(),
-        }
-    }
-
+impl Draft<'_> {
     fn set(&mut self, to: Percentage) -> Result<Action, Refusal> {
         if to > self.from.percentage {
             self.refuse_latched(&format!("setting {to}"))?;
@@ -209,14 +167,14 @@ impl<'a> Draft<'a> {
 
     fn hold(&mut self) -> Result<Action, Refusal> {
         if self.from.latched {
-            return Err(conflict(
-                "everything is on legacy and latched, there is nothing to hold".to_owned(),
-            ));
+            let why = match self.from.stopped {
+                true => "the emergency stop is in force, there is nothing to hold",
+                false => "everything is on legacy and latched, there is nothing to hold",
+            };
+            return Err(conflict(why.to_owned()));
         }
-        if self.from.phase == Phase::Held {
-            return Err(conflict(
-                "the rollout is held already; `switchback resume --reason …` goes on".to_owned(),
-            ));
+        if let (Phase::Held, Some(because)) = (self.from.phase, self.from.because()) {
+            self.note(format!("It was held by {because}."));
         }
         self.to.phase = Phase::Held;
         Ok(Action::Hold)
@@ -342,174 +300,6 @@ impl<'a> Draft<'a> {
             None => Action::TenantClear,
         })
     }
-
-    /// Everything to legacy. What ran before a first latch is what may be resumed
-    /// to, so a second one does not touch it.
-    pub(super) fn latch(&mut self, phase: Phase, live: Live) {
-        if !self.from.latched {
-            self.to.former = Some(Former {
-                percentage: self.from.percentage,
-                enabled: self.from.enabled,
-            });
-        }
-        self.to.latched = true;
-        self.to.percentage = Percentage::ZERO;
-        self.to.phase = phase;
-        self.to.moves_live = live == Live::Move;
-    }
-
-    /// What a step back of a part says about live calls. While everything is latched
-    /// it moves no call, so it does not stop the moving that the latch began.
-    pub(super) fn some_live(&mut self, live: Live) {
-        self.to.moves_live = match live {
-            Live::Move => true,
-            Live::Drain => self.from.latched && self.from.moves_live,
-        };
-    }
-
-    /// Every other change of where calls go says nothing about live calls. They then
-    /// finish where they are: the next tenant to be disabled was not meant. While
-    /// latched nothing else goes to legacy by it.
-    fn settle_live(&mut self, action: &Action, moved: bool) {
-        let says = matches!(
-            action,
-            Action::RollbackTenant
-                | Action::RollbackPartial
-                | Action::RollbackTotal
-                | Action::Reverse { .. }
-                | Action::DisableTenant { .. }
-                | Action::EmergencyStop
-        );
-        if !says && moved && !self.to.latched {
-            self.to.moves_live = false;
-        }
-        if says && self.to.moves_live {
-            self.note(
-                "A live call on new whose next call would go to legacy is sent to legacy's entry \
-                 at its next voice webhook.",
-            );
-        } else if self.from.moves_live && !self.to.moves_live {
-            self.note("Live calls on new are not moved any more; they finish where they are.");
-        }
-    }
-
-    pub(super) fn list(&mut self, id: &str, to: Option<Listed>) {
-        match to {
-            Some(listed) => self.to.tenants.insert(id.to_owned(), listed),
-            None => self.to.tenants.remove(id),
-        };
-        self.touched.push(id.to_owned());
-    }
-
-    /// The phase follows from where calls go, unless somebody stopped the rollout.
-    pub(super) fn run(&mut self) {
-        if self.from.phase.stopped() {
-            return;
-        }
-        self.to.phase = self.to.running_phase();
-        // A plan that is over stays so until less than its last stage is on new.
-        let less = self.to.percentage < self.from.percentage || !self.to.enabled;
-        if self.from.phase == Phase::Complete && self.from.stage.is_some() && !less {
-            self.to.phase = Phase::Complete;
-        }
-    }
-
-    /// Does it differ from where it starts?
-    pub(super) fn changes(&self) -> bool {
-        self.to != *self.from
-    }
-
-    pub(super) fn refuse_latched(&self, what: &str) -> Result<(), Refusal> {
-        if !self.from.latched {
-            return Ok(());
-        }
-        let because = self.from.because().unwrap_or("no reason is recorded");
-        Err(conflict(format!(
-            "{what} is refused while everything is latched to legacy ({because}); when the cause \
-             is mended, `switchback resume --reason …` clears the latch"
-        )))
-    }
-
-    pub(super) fn note(&mut self, note: impl Into<String>) {
-        self.notes.push(note.into());
-    }
-
-    /// At 0 % the listed tenants are easily forgotten.
-    pub(super) fn note_listed(&mut self) {
-        const NAMED: usize = 5;
-        if self.to.latched || !self.to.enabled || self.to.percentage > Percentage::ZERO {
-            return;
-        }
-        let on_new = || self.to.tenants().filter(|(_, list)| *list == List::Enabled);
-        let many = on_new().count();
-        if many == 0 {
-            return;
-        }
-        let mut names: Vec<_> = on_new().take(NAMED).map(|(id, _)| shown(id)).collect();
-        if many > NAMED {
-            names.push(format!("and {} more", many - NAMED));
-        }
-        let (tenants, stay) = if many == 1 {
-            ("tenant", "stays")
-        } else {
-            ("tenants", "stay")
-        };
-        let names = names.join(", ");
-        self.note(format!(
-            "{many} listed {tenants} {stay} on new: {names}. `switchback rollback total` takes \
-             everything to legacy."
-        ));
-    }
-
-    pub(super) fn note_off(&mut self) {
-        if !self.to.enabled {
-            self.note(
-                "The split is switched off, so every new call goes to legacy until `switchback \
-                 set` or `enabled` in the file switches it on.",
-            );
-        }
-    }
-
-    pub(super) fn into_entry(
-        mut self,
-        action: Action,
-        actor: &str,
-        reason: &str,
-        at: Wall,
-    ) -> Entry {
-        let moved = self.moves_calls();
-        self.settle_live(&action, moved);
-        let (from, to) = (self.from, &self.to);
-        let moved = moved || from.moves_live != to.moves_live;
-        Entry {
-            stamp: Stamp {
-                sequence: from.sequence.saturating_add(1),
-                at,
-            },
-            actor: actor.to_owned(),
-            reason: reason.trim().chars().take(REASON_CHARS).collect(),
-            action,
-            before: from.snapshot(&self.touched),
-            after: to.snapshot(&self.touched),
-            generation: from.generation.saturating_add(u64::from(moved)),
-            evidence: None,
-            seen: None,
-            notes: self.notes,
-        }
-    }
-
-    /// May the next call of anybody go elsewhere than it went?
-    fn moves_calls(&self) -> bool {
-        let (from, to) = (self.from, &self.to);
-        from.latched != to.latched
-            || from.stopped != to.stopped
-            || from.enabled != to.enabled
-            || from.percentage != to.percentage
-            || self.touched.iter().any(|id| {
-                from.tenants.get(id).map(|listed| listed.list())
-                    != to.tenants.get(id).map(|listed| listed.list())
-            })
-    }
 }
 
 impl Rollout {
@@ -539,20 +329,6 @@ pub(super) fn check_tenant(id: &str) -> Result<(), Refusal> {
         )));
     }
     Ok(())
-}
-
-pub(super) const fn conflict(why: String) -> Refusal {
-    Refusal {
-        kind: RefusalKind::Conflict,
-        why,
-    }
-}
-
-const fn invalid(why: String) -> Refusal {
-    Refusal {
-        kind: RefusalKind::Invalid,
-        why,
-    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::{Checkpoint, Former, Listed, Phase, Stamp, Standing, Step, Wishes};
 use crate::measure::totals::Hour;
-use crate::model::{Percentage, Wall, mask};
+use crate::model::{Percentage, Wall};
 use crate::rules::{Finding, Rule};
 
 /// One fact, as it goes into the journal.
@@ -127,6 +127,8 @@ pub enum Action {
     Checkpoint(Box<Checkpoint>),
     /// The configuration file was read and its wishes noted.
     File,
+    /// Another configuration is in force. Changes nothing by itself.
+    Reloaded,
     /// At start the latch file was set, or could not be read.
     LatchedAtStart,
     /// The journal was damaged; this is the first entry of a new one.
@@ -176,6 +178,7 @@ impl Action {
             Self::ClockStepped { .. } => "clock-stepped",
             Self::Checkpoint(_) => "checkpoint",
             Self::File => "file",
+            Self::Reloaded => "reloaded",
             Self::LatchedAtStart => "latched-at-start",
             Self::JournalDamaged { .. } => "journal-damaged",
             Self::Other(name) => name,
@@ -200,6 +203,7 @@ impl Action {
             Self::Complete,
             Self::EmergencyStop,
             Self::File,
+            Self::Reloaded,
             Self::LatchedAtStart,
         ];
         match (name, detail) {
@@ -334,169 +338,7 @@ impl Entry {
         };
         self.notes.iter().find_map(told)
     }
-
-    /// What was done, in one sentence for people, followed by what they should
-    /// know besides.
-    pub fn said(&self) -> String {
-        let mut said = self.sentence();
-        for note in &self.notes {
-            said.push(' ');
-            said.push_str(note);
-        }
-        said
-    }
-
-    /// Who stopped the rollout and why, for as long as it is stopped.
-    pub(crate) fn because(&self) -> String {
-        let why = match &self.evidence {
-            Some(evidence) if !evidence.because.is_empty() => &evidence.because,
-            _ => &self.reason,
-        };
-        match why.as_str() {
-            "" => self.actor.clone(),
-            why => format!("{}: {why}", self.actor),
-        }
-    }
-
-    /// What was done, in one sentence for people.
-    pub fn sentence(&self) -> String {
-        let (was, is) = (self.before.percentage, self.after.percentage);
-        match &self.action {
-            Action::Set if was == is => format!("The share of new is {is}, as it was."),
-            Action::Set => format!("The share of new goes from {was} to {is}."),
-            Action::Hold => format!("Held at {is}: nothing advances until `switchback resume`."),
-            Action::Resume if self.before.latched => {
-                format!("The latch is cleared; the share of new is {is}.")
-            }
-            Action::Resume => format!("The hold is lifted; the share of new is {is}."),
-            Action::RollbackTenant => format!(
-                "{} is rolled back: its new calls go to legacy until `switchback tenant clear`.",
-                self.whom()
-            ),
-            Action::RollbackPartial if was == is => {
-                format!("The share of new is {is}, as it was.")
-            }
-            Action::RollbackPartial => {
-                format!("The share of new is rolled back from {was} to {is}.")
-            }
-            Action::RollbackTotal => format!("Rolled back in total: {ALL_LEGACY}"),
-            Action::TenantEnable => format!("{} goes to new.", self.whom()),
-            Action::TenantDisable => format!("{} goes to legacy.", self.whom()),
-            Action::TenantClear => format!("{} is on no list.", self.whom()),
-            Action::Reverse { rule } => format!("{}: {ALL_LEGACY}", self.tripped(rule)),
-            Action::Verification { .. } => format!("Verification: {}.", self.reason),
-            Action::Advance => match &self.after.stage {
-                Some(stage) => format!("Stage {} begins; the share of new is {is}.", stage.stage),
-                None => format!("The share of new is {is}."),
-            },
-            Action::Complete => format!("The plan is complete; the share of new is {is}."),
-            Action::StepBack { rule } => self.stepped_back(rule),
-            Action::DisableTenant { rule } => format!(
-                "{}: the new calls of {} go to legacy until `switchback tenant clear`.",
-                self.tripped(rule),
-                self.whom().replacen("Tenant", "tenant", 1)
-            ),
-            Action::EmergencyStop if self.after.stopped => {
-                "Emergency stop: whoever calls anew hears the last resort until `switchback resume \
-                 --reason …`."
-                    .to_owned()
-            }
-            Action::EmergencyStop => format!("Emergency stop: {ALL_LEGACY}"),
-            Action::RollbackData { backup, ok } => match ok {
-                None => format!("Data is being restored from backup {backup}."),
-                Some(true) => format!("Data was restored from backup {backup}."),
-                Some(false) => format!("Data could not be restored from backup {backup}."),
-            },
-            Action::Totals(_) => "An hour was added up.".to_owned(),
-            Action::ClockStepped { by_ms } => {
-                format!(
-                    "The calendar was stepped by {} s; what counts by it is moved along.",
-                    by_ms / 1000
-                )
-            }
-            Action::Checkpoint(_) => {
-                format!("The journal goes on in a new segment; the share of new is {is}.")
-            }
-            Action::File => self.file_sentence(),
-            Action::LatchedAtStart => format!("The latch was found set at start: {ALL_LEGACY}"),
-            Action::JournalDamaged { set_aside } => format!(
-                "The journal was damaged and is set aside as {set_aside}; what it said is lost: \
-                 {ALL_LEGACY}"
-            ),
-            Action::Other(name) => format!("{name}, by another version; the share of new is {is}."),
-        }
-    }
-
-    /// `Rule errors tripped (7 of 31 calls failed)`.
-    fn tripped(&self, rule: &str) -> String {
-        match self.evidence.as_ref().map(|saw| saw.because.as_str()) {
-            None | Some("") => format!("Rule {rule} tripped"),
-            Some(saw) => format!("Rule {rule} tripped ({saw})"),
-        }
-    }
-
-    fn stepped_back(&self, rule: &str) -> String {
-        let (was, is) = (self.before.percentage, self.after.percentage);
-        let tripped = self.tripped(rule);
-        let to = match &self.after.stage {
-            _ if self.after.latched => {
-                return format!("{tripped}: everything is on legacy already, and stays latched.");
-            }
-            Some(stage) => format!("back to stage {}", stage.stage),
-            None => "back to before the first stage".to_owned(),
-        };
-        let share = match was == is {
-            true => format!("the share of new is {is}"),
-            false => format!("the share of new goes from {was} to {is}"),
-        };
-        format!("{tripped}: {to}; {share} and is held there until `switchback resume`.")
-    }
-
-    fn file_sentence(&self) -> String {
-        let (before, after) = (&self.before, &self.after);
-        let mut changes = Vec::new();
-        if before.enabled != after.enabled {
-            let to = if after.enabled { "on" } else { "off" };
-            changes.push(format!("the split is switched {to}"));
-        }
-        if before.percentage != after.percentage {
-            let (was, is) = (before.percentage, after.percentage);
-            changes.push(format!("the share of new goes from {was} to {is}"));
-        }
-        match after.tenants.len() {
-            0 => {}
-            1 => changes.push("one tenant changes its list".to_owned()),
-            many => changes.push(format!("{many} tenants change their lists")),
-        }
-        let redrawn = self.notes.iter().any(|note| note.starts_with(DRAWN_ANEW));
-        if changes.is_empty() && redrawn {
-            "The file was read: who goes to new is drawn by something else.".to_owned()
-        } else if changes.is_empty() {
-            "The file was read; nothing of it changes where calls go.".to_owned()
-        } else {
-            format!("The file was read: {}.", changes.join(", "))
-        }
-    }
-
-    /// The one tenant it is about.
-    fn whom(&self) -> String {
-        // An entry that overtook a raise names the raise's tenants too, as they were.
-        let changed = |(id, to): &(&String, &Option<Listed>)| {
-            self.before.tenants.get(*id).copied().flatten() != **to
-        };
-        let first = self.after.tenants.keys().next();
-        let id = self
-            .after
-            .tenants
-            .iter()
-            .find(changed)
-            .map_or(first, |(id, _)| Some(id));
-        format!("Tenant {}", id.map_or_else(String::new, |id| shown(id)))
-    }
 }
-
-/// How the note begins that says by what tenants are drawn now.
-pub(super) const DRAWN_ANEW: &str = "Drawn anew: ";
 
 /// How the note begins that names an overtaken raise.
 const OVERTAKES: &str = "It overtakes entry ";
@@ -504,18 +346,3 @@ const OVERTAKES: &str = "It overtakes entry ";
 /// What stands behind the phase in the latch file while an emergency stop lets nobody
 /// through.
 pub(super) const STOPPED: &str = " (last resort)";
-
-/// How every entry that latches ends.
-const ALL_LEGACY: &str =
-    "every new call goes to legacy until `switchback resume --reason …` clears the latch.";
-
-/// A tenant's id as people and logs may see it. Where there is no directory the
-/// tenant is a telephone number, and those are masked.
-pub(crate) fn shown(id: &str) -> String {
-    let digits = id.strip_prefix('+').unwrap_or(id);
-    if digits.len() >= 7 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        mask(id).into_owned()
-    } else {
-        id.to_owned()
-    }
-}

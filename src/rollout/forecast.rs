@@ -27,6 +27,7 @@ mod traffic;
 use std::time::Duration;
 
 use self::row::Row;
+use self::run::Found;
 use crate::rules::{Action, Measure, Rule, Scope, words};
 
 pub use traffic::traffic;
@@ -43,6 +44,9 @@ pub const USUAL: f64 = 0.1;
 /// A stage must not be blind for longer than this, however long it soaks.
 const BLIND_MOST: Duration = Duration::from_secs(86_400);
 
+/// A day.
+const DAY_MINUTES: f64 = 1440.0;
+
 /// What one rule makes of one fault.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Forecast {
@@ -50,15 +54,26 @@ pub struct Forecast {
     pub rule: String,
     /// The share of calls on new that fail, 0..=1.
     pub fault: f64,
-    /// Calls on new until the rule trips, in the mean; None: it never does, false alarms
-    /// aside, or in most cases not within a day (or 20,000 calls). Of a row with a
-    /// tenant's scope: calls of the one tenant that the fault is in.
+    /// Calls on new until the rule trips, in the mean; None: later than `beyond`, or, where
+    /// that is None as well, never, false alarms aside. Of a row with a tenant's scope:
+    /// calls of the one tenant that the fault is in.
     pub calls: Option<f64>,
     /// Minutes until then. None also for a row with a tenant's scope: nobody knows before
     /// how often that tenant calls.
     pub minutes: Option<f64>,
     /// Callers among them who met the fault.
     pub callers: Option<f64>,
+    /// How far was looked where it can trip, but in most cases had not by then.
+    pub beyond: Option<Beyond>,
+}
+
+/// How far a forecast looks: a day, or 20,000 calls where they take less.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Beyond {
+    /// Calls on new by then; of a row with a tenant's scope, the tenant's.
+    pub calls: f64,
+    /// Minutes; None for a row with a tenant's scope.
+    pub minutes: Option<f64>,
 }
 
 /// What each row would make of each of [`FAULTS`] where so many calls a minute reach
@@ -139,7 +154,12 @@ impl Forecast {
         let fault = fault(self.fault);
         let rule = &self.rule;
         let (Some(calls), Some(callers)) = (self.calls, self.callers) else {
-            return format!("{fault} is never noticed by {rule}");
+            return match self.beyond {
+                None => format!("{fault} is never noticed by {rule}"),
+                Some(beyond) => {
+                    format!("{fault} is not noticed within {} by {rule}", beyond.said())
+                }
+            };
         };
         let (calls, callers) = (whole(calls), whole(callers));
         let calls = words::many(calls, "call");
@@ -155,17 +175,45 @@ impl Forecast {
     }
 }
 
+impl Beyond {
+    /// `a day`, `20 min`; of one tenant `4320 of its calls`.
+    pub fn said(&self) -> String {
+        match self.minutes {
+            Some(minutes) if minutes >= DAY_MINUTES => "a day".to_owned(),
+            Some(minutes) => spell(minutes),
+            None => format!("{} of its calls", whole(self.calls)),
+        }
+    }
+
+    /// The same for a table: `> 1 day`, `> 20 min`, `> 4320 calls of it`.
+    pub fn short(&self) -> String {
+        match self.minutes {
+            Some(minutes) if minutes >= DAY_MINUTES => "> 1 day".to_owned(),
+            Some(minutes) => format!("> {}", spell(minutes)),
+            None => format!("> {} calls of it", whole(self.calls)),
+        }
+    }
+}
+
 /// What one row makes of one fault.
 fn one(rule: &Rule, row: &Row, calls_per_minute: f64) -> Forecast {
-    let mean = run::mean(row, calls_per_minute / 60.0);
+    let (mean, beyond) = match run::found(row, calls_per_minute / 60.0) {
+        Found::Trips(mean) => (Some(mean), None),
+        Found::Beyond { seconds, calls } => (None, Some((seconds, calls))),
+        Found::Never => (None, None),
+    };
+    // How often one tenant calls nobody knows before.
+    let minutes = |seconds| (rule.scope == Scope::All).then_some(seconds / 60.0);
     Forecast {
         rule: rule.name.clone(),
         fault: row.fault,
         calls: mean.map(|mean| mean.calls),
-        minutes: mean
-            .filter(|_| rule.scope == Scope::All)
-            .map(|mean| mean.seconds / 60.0),
+        minutes: mean.and_then(|mean| minutes(mean.seconds)),
         callers: mean.map(|mean| mean.callers),
+        beyond: beyond.map(|(seconds, calls)| Beyond {
+            calls,
+            minutes: minutes(seconds),
+        }),
     }
 }
 

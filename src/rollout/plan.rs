@@ -164,18 +164,21 @@ pub enum Moment {
     Reversal,
     /// An operator did, or a rule stepped back.
     Rollback,
+    /// An operator or a rule took one tenant to legacy.
+    RollbackTenant,
     /// An emergency stop.
     EmergencyStop,
 }
 
 impl Moment {
     /// Each of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::BeforeStage,
         Self::AfterStage,
         Self::Complete,
         Self::Reversal,
         Self::Rollback,
+        Self::RollbackTenant,
         Self::EmergencyStop,
     ];
 
@@ -187,6 +190,7 @@ impl Moment {
             Self::Complete => "complete",
             Self::Reversal => "reversal",
             Self::Rollback => "rollback",
+            Self::RollbackTenant => "rollback-tenant",
             Self::EmergencyStop => "emergency-stop",
         }
     }

@@ -107,6 +107,7 @@ fn file() -> impl Strategy<Value = Wishes> {
         percentage,
         tenants,
         scheme: None,
+        config: None,
     })
 }
 
@@ -308,6 +309,7 @@ proptest! {
             // When a phase or a latch began is told by the clock, and may differ.
             back.phase_since = live.phase_since;
             back.latched_since = live.latched_since;
+            back.judged_since = live.judged_since;
             back.because.clone_from(&live.because);
             prop_assert_eq!(&back, &live, "raise recorded: {}", with_raise);
             let mut on_disk = vec![recorded.checkpoint(Wall(0))];
@@ -394,6 +396,7 @@ fn the_split_says_what_the_state_says() {
             .map(|(id, list)| (id.to_owned(), list))
             .into(),
         scheme: None,
+        config: None,
     });
     let back = order(Command::Rollback(
         Level::Tenant("omni".to_owned()),

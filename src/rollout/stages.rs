@@ -7,7 +7,9 @@
 
 use std::collections::BTreeSet;
 
-use super::decide::{Draft, Refusal, TENANTS_MAX, check_tenant, conflict};
+use super::decide::{TENANTS_MAX, check_tenant};
+use super::draft::Draft;
+use super::refusal::{Refusal, conflict};
 use super::{
     Action, Emergency, Entering, Entry, Listed, Live, Phase, Plan, Rollout, Stage, Standing,
 };

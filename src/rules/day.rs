@@ -217,7 +217,7 @@ impl Day {
 
     /// The hour is over, and kept.
     pub(super) fn close_hour(&mut self, stage: u16) {
-        let hour = self.evidence.take_hour(self.wall(), stage);
+        let hour = self.evidence.take_hour(self.now, self.wall(), stage);
         hour.into_iter().for_each(|hour| self.history.take(hour));
     }
 

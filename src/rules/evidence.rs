@@ -12,7 +12,7 @@ use super::{Finding, Measure, Rule, Scope, blind};
 use crate::document::FlawSet;
 use crate::measure::counts::SLOW_MAX;
 use crate::measure::scorecard::{Interest, Mature, Scorecard};
-use crate::measure::totals::{Hour, Totals};
+use crate::measure::totals::{Hour, Sums, Totals};
 use crate::measure::{Numbers, Observation, ReportKind};
 use crate::model::{Backend, PerBackend, TenantKey, Tick, Wall};
 use crate::split::tenants::Names;
@@ -212,6 +212,12 @@ impl Evidence {
         self.epoch_wall = None;
     }
 
+    /// The epoch that runs began then by the calendar, in a process before this one: hours
+    /// of the stage from before it do not count here either.
+    pub const fn epoch_goes_on(&mut self, since: Wall) {
+        self.epoch_wall = Some(since);
+    }
+
     /// The calendar was stepped by so many milliseconds: the stage that runs began at
     /// another of its moments now, and so did the epoch.
     pub fn calendar_stepped(&mut self, by_ms: i64, number: u16, since: Wall) {
@@ -234,28 +240,39 @@ impl Evidence {
         hour_of(wall) != number || warm
     }
 
-    /// Closes the running hour: what happened in it, to be kept. None if there is nothing
-    /// to keep: nothing happened, and no stage ran whose gates ask whether that is so
-    /// because nothing was watched.
-    pub fn take_hour(&mut self, wall: Wall, stage: u16) -> Option<Hour> {
-        let now = self.seen.now;
-        let from = self.hour_began(now, wall);
+    /// Closes the running hour: what happened in it, to be kept; in two pieces where an
+    /// epoch of new began in it, so that none lies on both sides of that. Nothing where
+    /// there is nothing to keep: nothing happened, and no stage ran whose gates ask whether
+    /// that is so because nothing was watched.
+    pub fn take_hour(&mut self, now: Tick, wall: Wall, stage: u16) -> Vec<Hour> {
+        let began = self.hour_began(now, wall);
+        let cut = self.seen.since > self.hour.since;
+        let epoch = match cut {
+            true => back(wall, now.since(self.seen.since)),
+            false => began,
+        };
         self.hour = RunningHour {
             since: now,
             number: Some(hour_of(wall)),
         };
-        let cards = &mut self.cards;
-        let sides = PerBackend::from_fn(|backend| cards[backend].take_hour());
-        let empty = sides.legacy.is_empty() && sides.new.is_empty();
-        if empty && (stage == 0 || wall.0.saturating_sub(from.0) < LEAST_HOUR_MS) {
-            return None;
-        }
-        Some(Hour {
+        let (earlier, running) = self.cards.new.take_hour();
+        // Legacy has no epochs.
+        let (_, legacy) = self.cards.legacy.take_hour();
+        let piece = |from: Wall, to: Wall, legacy: Sums, new: Sums| Hour {
             from,
-            to: wall,
+            to,
             stage,
-            sides,
-        })
+            sides: PerBackend { legacy, new },
+        };
+        let before = cut.then(|| piece(began, epoch, Sums::default(), earlier));
+        let mut pieces = Vec::from_iter(before);
+        pieces.push(piece(epoch, wall, legacy, running));
+        let empty = |hour: &Hour| hour.sides.legacy.is_empty() && hour.sides.new.is_empty();
+        // Also a piece in which nothing happened tells how long the other's legacy took.
+        let watched = stage > 0 || !pieces.iter().all(empty);
+        let long = |hour: &Hour| hour.to.0.saturating_sub(hour.from.0) >= LEAST_HOUR_MS;
+        pieces.retain(|hour| !empty(hour) || watched && long(hour));
+        pieces
     }
 
     /// A tenant was taken back to legacy, or a person cleared it: what its own rows know
@@ -405,8 +422,7 @@ impl Evidence {
     /// When the running hour began: so long ago as it lasts, however the calendar was
     /// stepped meanwhile.
     fn hour_began(&self, now: Tick, wall: Wall) -> Wall {
-        let lasted = i64::try_from(now.since(self.hour.since).as_millis()).unwrap_or(0);
-        Wall(wall.0.saturating_sub(lasted))
+        back(wall, now.since(self.hour.since))
     }
 
     fn ripen(&mut self, now: Tick) {
@@ -460,6 +476,12 @@ fn rows(rules: Vec<Rule>, interest: &Interest, now: Tick) -> Vec<Row> {
         .enumerate()
         .map(|(place, rule)| Row::new(rule, place, interest, now))
         .collect()
+}
+
+/// So long before a moment of the calendar.
+fn back(wall: Wall, span: Duration) -> Wall {
+    let span = i64::try_from(span.as_millis()).unwrap_or(0);
+    Wall(wall.0.saturating_sub(span))
 }
 
 /// Which of the calendar's full hours a moment lies in.

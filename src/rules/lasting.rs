@@ -244,6 +244,92 @@ fn a_gate_over_its_stage_begins_with_it_and_leaves_out_the_warm_up() {
 }
 
 #[test]
+fn an_hour_in_pieces_is_the_same_hour() {
+    let gate = no_critical_error_for_72_h(Action::Gate);
+    let errors = Rule {
+        over: STAGE,
+        ..row(Measure::ErrorRate, 0.05, 5, Action::Gate)
+    };
+    for pieces in [1, 12] {
+        for rule in [&gate, &errors] {
+            let mut day = staged(rule);
+            let since = day.wall();
+            let part = |day: &mut Day| {
+                day.wait(HOUR / pieces);
+                day.judge();
+                day.close_hour(1);
+            };
+            day.good(24);
+            (0..3 * pieces).for_each(|_| part(&mut day));
+            day.report(Backend::New, ReportKind::CriticalError);
+            day.failing(2);
+            let before = day.judge().remove(0);
+            assert_eq!(before.verdict, Verdict::Trip, "{}", before.because);
+            part(&mut day);
+            (0..2).for_each(|_| hours(&mut day, 3, 1));
+            let before = day.judge().remove(0);
+            restart(&mut day, rule, since);
+            let after = day.judge().remove(0);
+            assert_eq!(before.verdict, Verdict::Trip, "{}", before.because);
+            assert_eq!((before.value, before.samples), (after.value, after.samples));
+        }
+    }
+}
+
+#[test]
+fn a_complaint_in_the_first_moment_of_a_stage_counts_when_its_hour_is_closed_at_once() {
+    let gate = Rule {
+        over: STAGE,
+        ..row(Measure::Complaints, 1.0, 5, Action::Gate)
+    };
+    let mut day = Day::with(&[]);
+    day.judge();
+    // Somebody advances between two looks of the engine.
+    day.wait(Duration::from_millis(80));
+    day.close_hour(0);
+    day.evidence.stage_began(1, day.wall());
+    day.evidence.set_gates(vec![gate], day.now);
+    day.evidence.gates_count_from(day.wall());
+    day.report(Backend::New, ReportKind::Complaint);
+    day.wait(Duration::from_millis(20));
+    assert_eq!(day.verdict(), Verdict::Trip);
+    day.close_hour(1);
+    assert_eq!(day.verdict(), Verdict::Trip);
+}
+
+#[test]
+fn what_was_reported_while_a_stage_warmed_up_is_left_out_in_whichever_piece() {
+    let gate = Rule {
+        over: STAGE,
+        ..row(Measure::Complaints, 1.0, 5, Action::Gate)
+    };
+    for late in [false, true] {
+        let mut day = staged(&gate);
+        let warm = Wall(day.wall().0 + 600_000);
+        day.evidence.gates_count_from(warm);
+        let complain = |day: &mut Day| {
+            day.report(Backend::New, ReportKind::Complaint);
+            day.wait(mins(1));
+            day.judge();
+            day.close_hour(1);
+        };
+        day.wait(mins(4));
+        complain(&mut day);
+        day.wait(mins(5));
+        day.judge();
+        assert!(day.evidence.hour_is_over(day.now, day.wall()));
+        day.close_hour(1);
+        if late {
+            complain(&mut day);
+        }
+        day.wait(mins(5));
+        let found = day.judge().remove(0);
+        assert_eq!(found.value, Some(f64::from(u8::from(late))));
+        assert_eq!(found.verdict == Verdict::Trip, late, "{}", found.because);
+    }
+}
+
+#[test]
 fn an_hour_in_which_nothing_happened_is_kept_only_while_a_stage_runs() {
     let mut day = Day::with(&[]);
     day.judge();
@@ -275,8 +361,13 @@ fn what_an_epoch_leaves_behind_stays_in_the_hour_and_is_judged_no_more() {
     day.wait(mins(59));
     day.judge();
     day.close_hour(0);
-    let new = &day.history.hours[0].sides.new;
-    assert_eq!((new.good, new.failed, new.calls), (30, 50, 80));
+    let new = |piece: usize| {
+        let new = &day.history.hours[piece].sides.new;
+        (new.good, new.failed, new.calls)
+    };
+    assert_eq!((new(0), new(1)), ((0, 50, 50), (30, 0, 30)));
+    let finding = day.judge().remove(0);
+    assert_eq!((finding.verdict, finding.samples), (Verdict::Pass, 30));
 }
 
 proptest! {

@@ -1,80 +1,30 @@
 //! One row of the tables, held against what was seen.
 
+mod futile;
+mod lack;
+mod sight;
+
+pub(super) use futile::kept_back;
+pub(super) use lack::{Lack, lack};
+pub(super) use sight::Sight;
+
 use std::time::Duration;
 
 use super::each::EachTenant;
-use super::evidence::{BOTH_ARE_BAD, HALF, ONE_TENANT, Seen};
-use super::long::Longs;
+use super::evidence::{HALF, ONE_TENANT, Seen};
 use super::reading::{Reading, Source, micros};
-use super::relative::{self, Resolved};
-use super::{
-    Action, Finding, Measure, Rule, STAGE, Scope, Side, Verdict, blind, compare, one_tenant, words,
-};
+use super::relative::Resolved;
+use super::{Action, Finding, Measure, Rule, STAGE, Scope, Verdict, blind, one_tenant, words};
 use crate::measure::counts::{Answers, Ends};
 use crate::measure::each::Heard;
 use crate::measure::early::Suspicion;
 use crate::measure::scorecard::{Interest, Scorecard};
-use crate::measure::totals::Sums;
-use crate::model::{Backend, PerBackend, TenantKey, Tick, Wall};
-use crate::split::tenants::Names;
+use crate::model::{Backend, TenantKey, Tick};
+use futile::is_over;
+use lack::{Short, gate_lacks, is_too_young};
 
 /// Watched for less than this, a row is not called blind.
 const BLIND_AFTER: Duration = Duration::from_secs(60);
-
-/// Part of a long span that must have been watched before a gate says that nothing
-/// happened in it: a restart may take some of it.
-const COVERED: f64 = 0.9;
-
-/// Everything that a row may look at.
-#[derive(Clone, Copy)]
-pub(super) struct Sight<'a> {
-    pub(super) cards: &'a PerBackend<Scorecard>,
-    pub(super) longs: &'a Longs,
-    pub(super) baseline: Option<&'a Sums>,
-    pub(super) seen: Seen,
-    pub(super) wall: Wall,
-    /// From when on gates count.
-    pub(super) gates: (Tick, Wall),
-    pub(super) legacy_out: Option<&'static str>,
-    pub(super) names: &'a dyn Names,
-}
-
-impl<'a> Sight<'a> {
-    /// Where a row reads one backend.
-    pub(super) fn source(&self, rule: &Rule, backend: Backend) -> Source<'a> {
-        let (card, now) = (&self.cards[backend], self.seen.now);
-        let gate = rule.action == Action::Gate;
-        match self.longs.get(rule.over, gate, backend) {
-            Some(long) if rule.is_long() => Source::Sums {
-                card: Some(card),
-                sums: &long.sums,
-                watched: long.watched,
-                now,
-            },
-            _ => Source::Window {
-                card,
-                over: rule.over,
-                now,
-            },
-        }
-    }
-
-    /// What a relative row's threshold comes to.
-    fn resolve(&self, rule: &Rule) -> Option<Result<Resolved, String>> {
-        rule.against?;
-        let (new, legacy) = (
-            self.source(rule, Backend::New),
-            self.source(rule, Backend::Legacy),
-        );
-        let baseline = self.baseline.map(|sums| Source::Sums {
-            card: None,
-            sums,
-            watched: Duration::ZERO,
-            now: self.seen.now,
-        });
-        relative::resolve(rule, [&new, &legacy], baseline.as_ref())
-    }
-}
 
 /// A row and what it remembers from one tick to the next.
 #[derive(Clone, Debug)]
@@ -210,69 +160,31 @@ impl Row {
     }
 
     fn judge_all(&mut self, resolved: Option<&Resolved>, sight: &Sight<'_>) -> Finding {
-        let (cards, seen) = (sight.cards, sight.seen);
         let rule = &self.held;
         let asked = resolved.map_or(rule.threshold, |it| it.threshold);
-        let new_source = sight.source(rule, Backend::New);
-        let mut new = Reading::of(&new_source, rule.measure, asked);
+        let source = sight.source(rule, Backend::New);
+        let mut new = Reading::of(&source, rule.measure, asked);
         let legacy = Reading::of(&sight.source(rule, Backend::Legacy), rule.measure, asked);
         let young = is_too_young(rule, sight);
         if young.is_some() {
             new.value = None;
         }
-        let missing = lack(rule, &new).map(|lack| lack.words(rule, &new));
-        let level = self.early.as_ref().map(Suspicion::level);
-        let beyond = missing.is_none() && new.value.is_some_and(|it| rule.is_beyond(it));
-        let sure = resolved.is_none_or(|it| it.is_beyond_measurably(rule, &new));
-        let alone = rule.early.is_some_and(|early| early.alone);
-        let mut by_window = beyond && sure && !alone;
-        let mut by_early = level.is_some_and(|level| level >= 1.0);
-        let mut withheld = None;
-        // An alert acts on nothing, so nothing is gained by keeping it from people.
-        if (by_window || by_early) && !rule.action.only_says() {
-            by_window = by_window && one_tenant::window_stands(rule, &cards.new, seen);
-            by_early = by_early && self.early_stands(&cards.new, seen);
-            withheld = if by_window || by_early {
-                kept_back(rule, &new, &legacy, sight.legacy_out)
-            } else {
-                Some(ONE_TENANT)
-            };
-        }
-        let met = (by_window || by_early) && withheld.is_none();
-        let standing = self.stand(met, seen.now);
+        let weighed = self.weigh(&new, &legacy, resolved, sight);
+        let standing = self.stand(weighed.is_met(), sight.seen.now);
         let rule = &self.held;
         let short = gate_lacks(rule, sight);
         let stood = standing.is_some_and(|stood| stood >= rule.hold_for);
-        let unsure = withheld.is_some() || missing.is_some() || (beyond && (alone || !sure));
-        let verdict = match met {
-            true if stood && !short.as_ref().is_some_and(|short| short.hides_all) => Verdict::Trip,
-            false if !unsure && short.is_none() => Verdict::Pass,
-            _ => Verdict::Inconclusive,
-        };
-        let blind = self.is_blind(&new_source, sight);
+        let verdict = weighed.verdict(stood, short.as_ref());
+        let blind = self.is_blind(&source, sight);
         let mut because = match young {
             Some(needed) => format!("watched for less than {}", words::span(needed)),
-            None => words::measured(rule.measure, &new, rule.over, cards.new.mature()),
+            None => words::measured(rule.measure, &new, rule.over, sight.cards.new.mature()),
         };
         if new.value.is_some() {
             add(&mut because, &words::allowed_at(&self.rule, asked));
         }
-        if by_early && !by_window {
-            let says_too_much = new.value.is_some_and(|value| rule.is_beyond(value));
-            let sure = match says_too_much {
-                true => "the sequential test is sure without a full window",
-                false => words::lately(rule.measure),
-            };
-            add(&mut because, sure);
-        } else if let Some(missing) = &missing {
-            add(&mut because, missing);
-        } else if beyond && !sure {
-            add(&mut because, words::CHANCE);
-        }
-        if let Some(withheld) = withheld {
-            add(&mut because, withheld);
-        }
-        if let (true, Some(stood), Verdict::Inconclusive) = (met, standing, verdict) {
+        weighed.say(rule, &new, &mut because);
+        if let (true, Some(stood), Verdict::Inconclusive) = (weighed.is_met(), standing, verdict) {
             add(&mut because, &words::stood(stood, rule.hold_for));
         }
         if let Some(short) = &short {
@@ -288,12 +200,53 @@ impl Row {
             legacy: legacy.value,
             samples: new.samples,
             failed: new.failed,
-            early: level.map(|level| level.max(0.0)),
+            early: weighed.level.map(|level| level.max(0.0)),
             verdict,
             blind,
-            withheld,
+            withheld: weighed.withheld,
             tenants: Vec::new(),
             because,
+        }
+    }
+
+    /// Is the condition met, by the window or by the sequential test, and may the row act
+    /// on it?
+    fn weigh(
+        &self,
+        new: &Reading,
+        legacy: &Reading,
+        resolved: Option<&Resolved>,
+        sight: &Sight<'_>,
+    ) -> Weighed {
+        let (card, seen) = (&sight.cards.new, sight.seen);
+        let rule = &self.held;
+        let missing = lack(rule, new).map(|lack| lack.words(rule, new));
+        let level = self.early.as_ref().map(Suspicion::level);
+        let beyond = missing.is_none() && new.value.is_some_and(|it| rule.is_beyond(it));
+        let sure = resolved.is_none_or(|it| it.is_beyond_measurably(rule, new));
+        let alone = rule.early.is_some_and(|early| early.alone);
+        let mut by_window = beyond && sure && !alone;
+        let mut by_early = level.is_some_and(|level| level >= 1.0);
+        let mut withheld = None;
+        // An alert acts on nothing, so nothing is gained by keeping it from people.
+        if (by_window || by_early) && !rule.action.only_says() {
+            by_window = by_window && one_tenant::window_stands(rule, card, seen);
+            by_early = by_early && self.early_stands(card, seen);
+            withheld = if by_window || by_early {
+                kept_back(rule, new, legacy, sight.legacy_out)
+            } else {
+                Some(ONE_TENANT)
+            };
+        }
+        Weighed {
+            missing,
+            level,
+            beyond,
+            sure,
+            alone,
+            by_window,
+            by_early,
+            withheld,
         }
     }
 
@@ -364,166 +317,57 @@ impl Row {
     }
 }
 
-/// Why a row that would trip does not: going back would not help.
-pub(super) fn kept_back(
-    rule: &Rule,
-    new: &Reading,
-    legacy: &Reading,
-    legacy_out: Option<&'static str>,
-) -> Option<&'static str> {
-    if is_as_bad(rule, new, legacy) {
-        Some(BOTH_ARE_BAD)
-    } else if is_futile(rule, new, legacy) {
-        legacy_out
-    } else {
-        None
+/// What is for a row's tripping, and what against it.
+struct Weighed {
+    /// What the window has too little of, in words.
+    missing: Option<String>,
+    /// Evidence of the sequential test.
+    level: Option<f64>,
+    /// The window's value is on the bad side.
+    beyond: bool,
+    /// It is there by more than chance, where that is asked.
+    sure: bool,
+    /// Only the sequential test may trip it.
+    alone: bool,
+    by_window: bool,
+    by_early: bool,
+    /// Why it does not act although it would trip.
+    withheld: Option<&'static str>,
+}
+
+impl Weighed {
+    fn is_met(&self) -> bool {
+        (self.by_window || self.by_early) && self.withheld.is_none()
     }
-}
 
-/// What a gate still lacks before it may pass.
-#[derive(Clone, Debug)]
-struct Short {
-    words: String,
-    /// What its window holds may be from before it began to count.
-    hides_all: bool,
-}
-
-/// How much of its time a gate has not watched yet; None for other rows.
-fn gate_lacks(rule: &Rule, sight: &Sight<'_>) -> Option<Short> {
-    if rule.action != Action::Gate {
-        return None;
-    }
-    let (from, from_wall) = sight.gates;
-    let millis = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
-    if sight.wall < from_wall || sight.seen.now < from {
-        return Some(Short {
-            words: "the stage is still warming up".to_owned(),
-            hides_all: true,
-        });
-    }
-    let (watched, needed) = if rule.over == STAGE {
-        return None;
-    } else if rule.is_long() {
-        let long = sight.longs.get(rule.over, true, Backend::New)?;
-        let counts_for = millis(sight.wall.0.saturating_sub(from_wall.0));
-        let covered = long.watched >= rule.over.mul_f64(COVERED);
-        if counts_for >= rule.over && covered {
-            return None;
-        }
-        (long.watched.min(counts_for), rule.over)
-    } else {
-        let counts_for = sight.seen.now.since(from.max(sight.seen.since));
-        if counts_for >= rule.over {
-            return None;
-        }
-        (counts_for, rule.over)
-    };
-    let missing = needed.saturating_sub(watched);
-    Some(Short {
-        words: format!(
-            "watched for {} of the {} it needs, {} are missing",
-            words::about(watched),
-            words::span(needed),
-            words::about(missing)
-        ),
-        hides_all: !rule.is_long(),
-    })
-}
-
-/// A count that must not be too *low* cannot be judged before its span is over; how long
-/// must be watched, where that is not yet so. What a call brings in comes after it began:
-/// where all calls are young, transactions are too few by that alone.
-fn is_too_young(rule: &Rule, sight: &Sight<'_>) -> Option<Duration> {
-    let late = match rule.measure {
-        Measure::CallsPerHour
-        | Measure::ConcurrentCalls
-        | Measure::CriticalErrors
-        | Measure::Complaints
-        | Measure::Incidents
-        | Measure::BreakerOpens => Duration::ZERO,
-        Measure::Transactions => sight.cards.new.mature(),
-        _ => return None,
-    };
-    if rule.side != Side::Below {
-        return None;
-    }
-    let (watched, needed) = match sight.source(rule, Backend::New) {
-        // A tenth of what a stage brings in may be on its way; gates wait for it anyway.
-        Source::Sums { watched, .. } if rule.over == STAGE => match rule.action {
-            Action::Gate => return None,
-            _ => (watched, late * 10),
-        },
-        Source::Sums { watched, .. } => (watched, rule.over.mul_f64(COVERED)),
-        Source::Window { .. } => (sight.seen.now.since(sight.seen.since), rule.over + late),
-    };
-    (watched < needed).then_some(needed)
-}
-
-/// What there is too little of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lack {
-    Value,
-    Calls,
-    Failed,
-}
-
-/// How much evidence is missing; None if there is enough.
-pub(super) fn lack(rule: &Rule, reading: &Reading) -> Option<Lack> {
-    let Some(value) = reading.value else {
-        return Some(Lack::Value);
-    };
-    if reading.calls < u64::from(rule.calls_min) {
-        return Some(Lack::Calls);
-    }
-    // Where nothing is beyond the threshold, few failures are good news and no lack.
-    let few = reading.failed < u64::from(rule.failed_min);
-    (rule.counts_failures() && few && rule.is_beyond(value)).then_some(Lack::Failed)
-}
-
-impl Lack {
-    pub(super) fn words(self, rule: &Rule, reading: &Reading) -> String {
-        match self {
-            Self::Value => "no verdict".to_owned(),
-            Self::Calls => format!(
-                "too few to judge: {} of the {} needed",
-                words::many(reading.calls, rule.measure.samples()),
-                rule.calls_min
-            ),
-            Self::Failed => format!(
-                "too few to act on: {} of the {} needed",
-                words::many(reading.failed, "failed call"),
-                rule.failed_min
-            ),
+    /// `stood`: the condition has stood for as long as it must.
+    fn verdict(&self, stood: bool, short: Option<&Short>) -> Verdict {
+        let chance = self.beyond && (self.alone || !self.sure);
+        let unsure = self.withheld.is_some() || self.missing.is_some() || chance;
+        match self.is_met() {
+            true if stood && !short.is_some_and(|short| short.hides_all) => Verdict::Trip,
+            false if !unsure && short.is_none() => Verdict::Pass,
+            _ => Verdict::Inconclusive,
         }
     }
-}
 
-/// Is legacy itself over the threshold, with enough evidence, and new not
-/// measurably worse? Reported events and gauges are not compared: harm done to
-/// data by new is not undone by legacy's troubles. A relative row has compared already.
-fn is_as_bad(rule: &Rule, new: &Reading, legacy: &Reading) -> bool {
-    let comparable = (new.share.is_some() || new.times.is_some())
-        && rule.against.is_none()
-        && rule.measure != Measure::Transactions;
-    comparable && is_over(rule, legacy) && !compare::is_worse(new, legacy)
-}
-
-/// Is a backend over a row's threshold, with enough evidence?
-fn is_over(rule: &Rule, reading: &Reading) -> bool {
-    rule.side == rule.measure.bad_side()
-        && lack(rule, reading).is_none()
-        && reading.value.is_some_and(|value| rule.is_beyond(value))
-}
-
-/// Would it be in vain to go back to a legacy that does not answer? Not if new is
-/// measurably worse: then what is held against legacy is not what callers hear. Nor
-/// for what was reported from outside: harm done to data ends with new's calls.
-fn is_futile(rule: &Rule, new: &Reading, legacy: &Reading) -> bool {
-    let reported = matches!(
-        rule.measure,
-        Measure::CriticalErrors | Measure::Complaints | Measure::Incidents | Measure::Transactions
-    );
-    rule.action.is_toward_legacy() && !reported && !compare::is_worse(new, legacy)
+    fn say(&self, rule: &Rule, new: &Reading, because: &mut String) {
+        if self.by_early && !self.by_window {
+            let says_too_much = new.value.is_some_and(|value| rule.is_beyond(value));
+            let sure = match says_too_much {
+                true => "the sequential test is sure without a full window",
+                false => words::lately(rule.measure),
+            };
+            add(because, sure);
+        } else if let Some(missing) = &self.missing {
+            add(because, missing);
+        } else if self.beyond && !self.sure {
+            add(because, words::CHANCE);
+        }
+        if let Some(withheld) = self.withheld {
+            add(because, withheld);
+        }
+    }
 }
 
 pub(super) fn add(because: &mut String, more: &str) {

@@ -2,6 +2,9 @@
 //! effects are carried out in the order given.
 
 mod compare;
+mod effects;
+mod heard;
+mod shown;
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -12,31 +15,28 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::answers::{Answers, Waiting};
+use super::answers::Answers;
 use super::crew::{Crew, Lost};
 use super::hooks::Outside;
-use super::logs::{Logs, Looked, Which};
+use super::logs::{Logs, Looked};
 use super::memory::Memory;
 use super::outbox::Outbox;
 use super::reader::{Reader, Reading};
-use super::say::{say, say_entry, say_reloaded};
 use super::signals::{Caught, Signals};
 use super::supervisor::Supervisor;
 use super::{FAREWELL, Stop, reload};
 use crate::admin;
 use crate::clock;
 use crate::config::Config;
-use crate::desk::{Ask, Desk, Reload};
+use crate::desk::{Ask, Desk};
 use crate::engine::{Effect, Engine, Event, Status, Ticket};
 use crate::hooks::Answer;
-use crate::journal::{Job, JournalEvent};
+use crate::journal::JournalEvent;
 use crate::measure::Observation;
-use crate::metrics::{Metrics, Mishaps};
-use crate::model::{Backend, TenantKey, Tick};
-use crate::proxy::pulse::Mishap;
+use crate::metrics::Metrics;
+use crate::model::{TenantKey, Tick};
+use crate::proxy::Shared;
 use crate::proxy::worker::Drain;
-use crate::proxy::{Routing, Shared};
-use crate::split::Tenant;
 use crate::split::tenants::{Directory, Names};
 use crate::table::names::Registry;
 use crate::table::pins::PinWriter;
@@ -113,7 +113,7 @@ impl Names for Named<'_> {
 
 /// How often the engine looks.
 const TICK: Duration = Duration::from_millis(100);
-/// How long the start waits for the journal's disk.
+/// How long the start and the end wait for the journal's disk.
 const SETTLE: Duration = Duration::from_secs(2);
 /// Every how many ticks the call table is swept: ten seconds.
 const SWEEP: u64 = 100;
@@ -179,8 +179,8 @@ impl Conductor {
         })
     }
 
-    /// Waits, not for ever, until what the file wished for is on disk and in force,
-    /// so that who was told "ready" finds it so.
+    /// Waits, not for ever, until a raise that is on its way is on disk and in force: at the
+    /// start what the file wished for, so that who was told "ready" finds it so.
     async fn settle(&mut self, mailbox: &mut Mailbox) {
         let limit = tokio::time::sleep(SETTLE);
         tokio::pin!(limit);
@@ -188,7 +188,7 @@ impl Conductor {
             tokio::select! {
                 Some(event) = mailbox.journal.recv() => self.journal(event),
                 () = &mut limit => {
-                    tracing::warn!("The journal's disk is slow: what the file wishes for is not in force yet.");
+                    tracing::warn!("The journal's disk is slow: a change that is on its way is not in force yet.");
                     break;
                 }
             }
@@ -291,6 +291,18 @@ impl Conductor {
         }
         self.end_outside(&mut mailbox.hooked, FAREWELL);
         self.tick();
+        self.end(mailbox).await;
+    }
+
+    /// Has the running hour recorded, behind a raise that is still on its way.
+    async fn end(&mut self, mailbox: &mut Mailbox) {
+        self.settle(mailbox).await;
+        self.engine(Event::Ending);
+        if self.parts.engine.is_waiting() {
+            tracing::error!(
+                "A change is still on its way to the disk: what was counted since the last hour's totals is lost."
+            );
+        }
     }
 
     fn close(mut self) {
@@ -306,22 +318,8 @@ impl Conductor {
     fn tick(&mut self) {
         let now = clock::tick();
         let wall = clock::wall();
-        let dropped = self.parts.shared.tally.drain(&mut self.observations);
-        if dropped > 0 {
-            tracing::error!(dropped, "The engine was too late; observations were lost.");
-            self.parts.metrics.tally_dropped(dropped);
-        }
         self.ticks += 1;
-        if self.ticks.is_multiple_of(SWEEP) {
-            let mut ended = Vec::new();
-            self.parts.shared.table.sweep(now, &mut ended);
-            self.observations
-                .extend(ended.into_iter().map(Observation::Ended));
-            self.parts.metrics.upkeep();
-        }
-        for observation in &self.observations {
-            self.parts.metrics.observe(observation);
-        }
+        self.gather(now);
         let observations = std::mem::take(&mut self.observations);
         let active = self.parts.shared.table.active();
         let status = self.parts.status.load();
@@ -362,280 +360,22 @@ impl Conductor {
         self.tell_that_we_turn(now);
     }
 
-    /// A supervisor restarts what no longer turns: this thread, which would not come
-    /// here, or any worker, which would keep its part of the callers waiting. Workers
-    /// that drain end one by one and are waited for elsewhere.
-    fn tell_that_we_turn(&mut self, now: Tick) {
-        let Some(since) = self.parts.supervisor.due(now) else {
-            return;
-        };
-        if self.draining || self.parts.shared.pulse.all_since(since) {
-            self.parts.supervisor.turning(now);
+    /// What requests told since the last tick, and calls whose time is over.
+    fn gather(&mut self, now: Tick) {
+        let dropped = self.parts.shared.tally.drain(&mut self.observations);
+        if dropped > 0 {
+            tracing::error!(dropped, "The engine was too late; observations were lost.");
+            self.parts.metrics.tally_dropped(dropped);
         }
-    }
-
-    fn publish_status(&mut self) {
-        let mut status = self.parts.engine.status(clock::tick(), clock::wall());
-        status.notes.extend(self.differs.as_ref().map(|differs| {
-            format!("what runs is not what the journal says, a restart would change it: {differs}")
-        }));
-        let table = &self.parts.shared.table;
-        self.parts.metrics.status(&status);
-        self.parts
-            .metrics
-            .table(table.len() as u64, table.evictions());
-        for backend in Backend::ALL {
-            let counts = self.parts.shared.gates[backend].counts();
-            self.parts.metrics.gate(backend, &counts);
+        if self.ticks.is_multiple_of(SWEEP) {
+            let mut ended = Vec::new();
+            self.parts.shared.table.sweep(now, &mut ended);
+            self.observations
+                .extend(ended.into_iter().map(Observation::Ended));
+            self.parts.metrics.upkeep();
         }
-        let trust = &self.parts.shared.trust;
-        self.parts
-            .metrics
-            .signatures_forgotten(trust.forgotten_early());
-        self.parts
-            .metrics
-            .pins_unsaved(self.parts.pins.dropped() + self.parts.pins.failed());
-        let pulse = &self.parts.shared.pulse;
-        self.parts.metrics.mishaps(&Mishaps {
-            accept_errors: pulse.count(Mishap::Accept),
-            connections_refused: pulse.count(Mishap::Source),
-            ports: pulse.count(Mishap::Port),
-            descriptors: pulse.count(Mishap::Descriptor),
-            panics: pulse.count(Mishap::Panic),
-            workers_replaced: self.parts.crew.replaced(),
-            access_log_dropped: self.logs.dropped(Which::Access),
-            outcomes_dropped: self.logs.dropped(Which::Outcomes),
-            decisions_dropped: self.logs.dropped(Which::Decisions),
-        });
-        if !self.draining {
-            self.parts.supervisor.status(&status);
-        }
-        self.parts.status.store(Arc::new(status));
-    }
-
-    pub(super) fn engine(&mut self, event: Event<'_>) {
-        let effects = self
-            .parts
-            .engine
-            .handle(event, clock::tick(), clock::wall());
-        self.carry_out(effects);
-        self.publish_status();
-    }
-
-    fn journal(&mut self, event: JournalEvent) {
-        match event {
-            JournalEvent::Recorded { sequence } => {
-                self.engine(Event::Recorded { sequence });
-                self.answers.give_recorded(sequence);
-            }
-            JournalEvent::Refused { sequence, error } => self.engine(Event::NotRecorded {
-                sequence,
-                why: error,
-            }),
-            JournalEvent::Durable(durable) => {
-                self.parts.outbox.heard(durable);
-                let durable = self.parts.outbox.is_durable();
-                self.engine(Event::Durable(durable));
-                if !durable {
-                    self.answers.give_all_undurable();
-                }
-            }
-            JournalEvent::Compared { differs } => self.compared(&differs),
-            JournalEvent::Turned { closed } => {
-                tracing::info!(closed, "The journal goes on in a new segment.");
-            }
-            JournalEvent::Pruned { files } => tracing::info!(
-                files = files.join(", "),
-                "Segments of the journal were deleted, as `[state] keep` says."
-            ),
-            JournalEvent::Latched => tracing::debug!("The latch is on disk."),
-            JournalEvent::Unlatched => self.engine(Event::Unlatched),
-            JournalEvent::Failed {
-                what: "unlatch",
-                error,
-            } => self.engine(Event::NotUnlatched { why: error }),
-            JournalEvent::Failed { what, error } => tracing::error!(
-                what,
-                error,
-                "The state directory cannot be written; everything goes on in memory and is tried again."
-            ),
-        }
-    }
-
-    fn ask(&mut self, ask: Ask) {
-        if ask.abandoned() {
-            return;
-        }
-        match ask {
-            Ask::Order { order, reply } => {
-                let waiting = Waiting {
-                    reply,
-                    actor: order.actor.clone(),
-                    reason: order.reason.clone(),
-                };
-                let ticket = self.expect(waiting);
-                self.engine(Event::Order { ticket, order });
-            }
-            Ask::Backups { reply } => self.backups(reply),
-            Ask::Restore { order, reply } => self.restore(order, reply),
-            Ask::Report { report, reply } => {
-                if let Some(tenant) = &report.tenant {
-                    // Since the process began it may not have called.
-                    self.parts.shared.table.names().note(&Tenant::Known(tenant));
-                }
-                self.logs.report(&report);
-                self.engine(Event::Report(report));
-                // A poster that went away does not need to know.
-                drop(reply.send(Ok(())));
-            }
-            Ask::Reload { reload, reply } => {
-                let real = !reload.dry_run;
-                if real {
-                    self.parts.supervisor.reloading();
-                }
-                if !self.parts.reader.read(reload, Some(reply)) && real {
-                    self.parts.supervisor.ready();
-                }
-            }
-        }
-    }
-
-    /// Somebody waits for what the engine says of it, under this ticket.
-    pub(super) fn expect(&mut self, waiting: Waiting) -> Ticket {
-        let ticket = self.next_ticket;
-        self.next_ticket += 1;
-        self.answers.expect(ticket, waiting);
-        ticket
-    }
-
-    fn signal(&self, caught: Caught) {
-        match caught {
-            Caught::Hangup => {
-                let wish = Reload {
-                    dry_run: false,
-                    force: false,
-                    actor: "signal HUP".to_owned(),
-                    reason: "SIGHUP".to_owned(),
-                };
-                self.parts.supervisor.reloading();
-                // Nobody waits for the answer: the log tells it.
-                if !self.parts.reader.read(wish, None) {
-                    self.parts.supervisor.ready();
-                    tracing::warn!(
-                        "Too many reloads wait for the one before; send the signal again."
-                    );
-                }
-            }
-            Caught::Reopen => self.logs.reopen(),
-            Caught::Terminate => {
-                self.parts.stop.send_replace(Stop::Drain);
-            }
-        }
-    }
-
-    /// The file was read: it is taken, or said to be wrong.
-    fn reading(&mut self, reading: Reading) {
-        let Reading {
-            wish,
-            reply,
-            loaded,
-        } = reading;
-        if !wish.dry_run {
-            // However it goes: what runs, runs on.
-            self.parts.supervisor.ready();
-        }
-        if reply.as_ref().is_some_and(oneshot::Sender::is_closed) {
-            // Its asker was told that it failed.
-            return;
-        }
-        let result = reload::reload(self, &wish, loaded);
-        if !wish.dry_run {
-            self.parts.metrics.reloaded(result.is_ok());
-            let actor = wish.actor.as_str();
-            match &result {
-                Ok(reloaded) => say_reloaded(reloaded, actor),
-                Err(report) => tracing::error!(
-                    actor,
-                    "The configuration was not reloaded; what runs stays as it is. {report}"
-                ),
-            }
-        }
-        self.publish_status();
-        if let Some(reply) = reply {
-            // One who no longer waits reads the status.
-            drop(reply.send(result));
-        }
-    }
-
-    /// Does what the engine said, in the order it said it.
-    pub(super) fn carry_out(&mut self, effects: Vec<Effect>) {
-        // What is answered beside a record waits for it.
-        let mut record = None;
-        let mut untold = Vec::new();
-        for effect in effects {
-            match effect {
-                Effect::Publish(split) => {
-                    let flips = split.latched && !self.parts.shared.routing.load().split.latched;
-                    self.route(|routing| {
-                        let since = routing.latched_at.unwrap_or_else(clock::tick);
-                        routing.latched_at = split.latched.then_some(since);
-                        routing.split = split;
-                    });
-                    if flips {
-                        self.parts.shared.flips.send_modify(|flips| *flips += 1);
-                    }
-                }
-                Effect::Breakers(breakers) => self.route(|routing| routing.breakers = breakers),
-                Effect::Habits(habits) => self.route(|routing| routing.habits = habits),
-                Effect::Latch { reason } => self.write(Job::Latch { reason }),
-                Effect::Unlatch => self.write(Job::Unlatch),
-                Effect::Record(entry) => {
-                    record = Some(entry.stamp.sequence);
-                    self.parts.metrics.recording(&entry.action);
-                    say_entry(&entry);
-                    self.logs.entry(&entry);
-                    self.write(Job::Record(entry));
-                }
-                Effect::DropProvisional => {
-                    self.parts.shared.table.drop_provisional();
-                }
-                Effect::Reversed { rule } => self.parts.metrics.reversal(&rule),
-                Effect::Reply { ticket, result } => {
-                    self.answers.reply(ticket, result, record);
-                }
-                Effect::Say(notice) => say(&notice),
-                Effect::Hook(hook) => untold.extend(self.hook(hook)),
-            }
-        }
-        for event in untold {
-            self.engine(event);
-        }
-    }
-
-    /// Swaps the routing in one step.
-    pub(super) fn route(&self, change: impl FnOnce(&mut Routing)) {
-        let mut routing = Routing::clone(&self.parts.shared.routing.load());
-        change(&mut routing);
-        self.parts.shared.routing.store(Arc::new(routing));
-    }
-
-    /// Hands a job to the journal's thread. One that nobody takes is not durable; a
-    /// raise among them is answered with that.
-    fn write(&mut self, job: Job) {
-        let Some(refused) = self.parts.outbox.send(job) else {
-            return;
-        };
-        let durable = self.parts.outbox.is_durable();
-        self.engine(Event::Durable(durable));
-        let why = "too much waits for the disk".to_owned();
-        match refused {
-            Job::Record(entry) => self.engine(Event::NotRecorded {
-                sequence: entry.stamp.sequence,
-                why,
-            }),
-            // Else the resume would be on its way for ever, and every raise busy.
-            Job::Unlatch => self.engine(Event::NotUnlatched { why }),
-            Job::Latch { .. } | Job::Compare { .. } => {}
+        for observation in &self.observations {
+            self.parts.metrics.observe(observation);
         }
     }
 }

@@ -2,6 +2,7 @@
 //! became of each of its webhooks. The same answer can be had without a running process,
 //! from the configuration and the journal.
 
+use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 
 use super::access;
@@ -11,24 +12,26 @@ use crate::breaker;
 use crate::clock;
 use crate::config::Config;
 use crate::measure::{Kind, Outcome};
-use crate::model::{Backend, CallKey, Tick, Wall};
+use crate::model::{Backend, CallKey, Tick, Wall, mask_numbers};
 use crate::proxy::Routing;
-use crate::rollout::{Entry, Rollout, shown};
+use crate::rollout::{Action, Entry, Listed, Rollout, shown};
 use crate::split::tenants::{Directory, Unlisted, e164, tenant};
 use crate::split::{Because, By, Explanation, Split, Subject, Tenant};
 use crate::table::{Table, View};
 
-/// Where a tenant's next call goes, or where a call is, and why.
+/// Where a tenant's next call goes, or where a call is, and why. `journal` reads what is kept
+/// of it, and is asked only where it can tell how a tenant came to be on a list.
 pub(super) fn explain(
     asked: &Asked,
     routing: &Routing,
     table: &Table,
-    memory: &Memory,
+    memory: &Mutex<Memory>,
+    journal: &dyn Fn() -> Vec<Entry>,
 ) -> Option<Value> {
     match asked {
         Asked::Call(call) => {
             let (now, wall) = (clock::tick(), clock::wall());
-            call_explained(table.find(call), table.key(call), memory, now, wall)
+            call_explained(table.find(call), table.key(call), &memory.lock(), now, wall)
         }
         Asked::Tenant(key) => {
             let settings = &routing.settings;
@@ -39,6 +42,9 @@ pub(super) fn explain(
                 &routing.split,
             );
             let mut value = told.value(&routing.split);
+            if told.is_listed(&routing.split) {
+                value["listed"] = listed(&told.tenant, &journal()).into();
+            }
             let may_be_new = told.apart.is_some() || told.is_new();
             value["new_breaker"] = new_breaker(routing.breakers.new, may_be_new).into();
             Some(value)
@@ -63,6 +69,9 @@ pub(crate) fn offline(
     let asked = |split| Told::of(key, proxy.directory.as_deref(), proxy.unlisted, split);
     let told = asked(&split);
     let mut value = told.value(&split);
+    if told.is_listed(&split) {
+        value["listed"] = listed(&told.tenant, entries).into();
+    }
     value["offline"] = true.into();
     value["config"] = super::engine_settings(config).config_hash.into();
     value["journal_entries"] = entries.len().into();
@@ -83,6 +92,33 @@ pub(crate) fn offline(
         });
     }
     value
+}
+
+/// How a tenant came to be on its list, by whom and when, as far as the journal tells.
+fn listed(id: &str, entries: &[Entry]) -> Option<String> {
+    let before = |entry: &Entry| entry.before.tenants.get(id).copied().flatten();
+    // What names it as it was has not put it there.
+    let names = |entry: &&Entry| {
+        let after = entry.after.tenants.get(id);
+        after.is_some_and(|after| *after != before(entry))
+    };
+    let entry = entries.iter().rev().find(names)?;
+    let how = match entry.after.tenants.get(id).copied().flatten()? {
+        Listed::Enabled => "enabled",
+        Listed::Disabled => "disabled",
+        Listed::RolledBack => "rolled back",
+        Listed::Picked => "picked for a stage",
+        Listed::Later => "kept for a later stage",
+    };
+    if matches!(entry.action, Action::Checkpoint(_)) {
+        return Some(format!("{how}, before the journal that is kept begins"));
+    }
+    let at = jiff::Timestamp::from_millisecond(entry.stamp.at.0).ok()?;
+    let at = at.strftime("%Y-%m-%dT%H:%M:%SZ");
+    Some(format!(
+        "{how} at {at} by {}",
+        mask_numbers(&entry.because())
+    ))
 }
 
 /// New's breaker, and what it means for a call that may be placed there.
@@ -260,6 +296,12 @@ impl Told {
             apart,
             tenant: tenant.to_owned(),
         }
+    }
+
+    fn is_listed(&self, split: &Split) -> bool {
+        [&split.enabled_tenants, &split.disabled_tenants]
+            .iter()
+            .any(|list| list.contains(&*self.tenant))
     }
 
     fn is_new(&self) -> bool {

@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use super::conductor::Conductor;
 use super::preview::{self, Moved};
+use super::scheme;
 use crate::admin::{Admin, Secret};
 use crate::clock;
-use crate::config::{self, Config, Loaded};
+use crate::config::{self, Config, Diff, Loaded};
 use crate::desk::{Reload, Reloaded};
 use crate::engine::Event;
+use crate::rollout::Reread;
 
 /// Takes the file as it was read, or says what it would change.
 pub(super) fn reload(
@@ -30,6 +32,11 @@ pub(super) fn reload(
             "refused, because it would move callers: {what}. `switchback reload --force` takes it"
         ));
     }
+    let reread = Reread {
+        actor: wish.actor.clone(),
+        reason: wish.reason.clone(),
+        changed: told(&conductor.parts.config, &fresh, &diff),
+    };
     let settings = super::engine_settings(&fresh);
     let (engine, table) = (&conductor.parts.engine, &conductor.parts.shared.table);
     let preview = engine.preview(&settings, clock::wall());
@@ -40,10 +47,16 @@ pub(super) fn reload(
     } else {
         changed.extend(diff.refused);
     }
+    let redrawn = scheme::redrawn(
+        (&conductor.parts.config.scheme, engine.split()),
+        (&fresh.scheme, &preview.split),
+    );
     let moved = Moved::between(&fresh, engine.split(), &preview.split);
     let reloaded = Reloaded {
         changed,
         refused,
+        needs_force: moves_callers,
+        redrawn,
         needs_restart: diff.needs_restart,
         tenants_moved: moved.as_ref().map(Moved::count),
         tenants: moved.as_ref().map(Moved::names).unwrap_or_default(),
@@ -52,12 +65,37 @@ pub(super) fn reload(
         touched: preview::touched(&conductor.parts.config, &fresh, table.active()),
     };
     if !wish.dry_run {
-        take(conductor, fresh, settings);
+        take(conductor, fresh, settings, reread);
     }
     Ok(reloaded)
 }
 
-fn take(conductor: &mut Conductor, mut fresh: Config, settings: crate::engine::Settings) {
+/// What the journal is told to be different. What is only in force after a restart may be
+/// so at every reload until then, and changes nothing yet: it is told beside what does.
+fn told(old: &Config, new: &Config, diff: &Diff) -> Vec<String> {
+    let mut told = diff.changed.clone();
+    let (was, is) = (&old.scheme, &new.scheme);
+    if was != is {
+        // Without the salt, which the file's own words for it have in them.
+        told.push(format!(
+            "tenants are drawn by {}, not {}",
+            is.told(),
+            was.told()
+        ));
+    }
+    if !told.is_empty() || old.hash != new.hash {
+        let waits = |line: &String| format!("needs a restart: {line}");
+        told.extend(diff.needs_restart.iter().map(waits));
+    }
+    told
+}
+
+fn take(
+    conductor: &mut Conductor,
+    mut fresh: Config,
+    settings: crate::engine::Settings,
+    reread: Reread,
+) {
     // What needs a restart stays as it runs, so that a later comparison is honest.
     let running = &conductor.parts.config;
     fresh.listen = running.listen.clone();
@@ -75,7 +113,7 @@ fn take(conductor: &mut Conductor, mut fresh: Config, settings: crate::engine::S
     parts.engine.name_routes(parts.paths.clone());
     parts.memory.lock().name_routes(parts.paths.clone());
     let effects = conductor.parts.engine.handle(
-        Event::Reload(Box::new(settings)),
+        Event::Reload(Box::new(settings), reread),
         clock::tick(),
         clock::wall(),
     );
@@ -102,6 +140,7 @@ pub(super) fn admin(conductor: &Conductor, loopback: bool) -> Admin {
     let table = Arc::clone(&parts.shared.table);
     let memory = Arc::clone(&parts.memory);
     let dir = parts.config.state.dir.clone();
+    let kept = dir.clone();
     let emergency = Arc::clone(&parts.outside.emergency);
     Admin {
         status: Arc::clone(&parts.status),
@@ -116,7 +155,13 @@ pub(super) fn admin(conductor: &Conductor, loopback: bool) -> Admin {
         restore: parts.outside.restore(),
         emergency: Arc::new(move || **emergency.load()),
         explain: Arc::new(move |asked| {
-            super::explain::explain(&asked, &routing.load(), &table, &memory.lock())
+            let journal = || {
+                crate::journal::read_all(&kept).unwrap_or_else(|error| {
+                    tracing::warn!(%error, "The journal could not be read to explain a tenant.");
+                    Vec::new()
+                })
+            };
+            super::explain::explain(&asked, &routing.load(), &table, &memory, &journal)
         }),
         // It is bound to answer only after every listener is open and the state read.
         ready: Arc::new(|| Ok(())),

@@ -8,7 +8,8 @@ use crate::rollout::{Action, Entry, Step};
 /// one reads one of the two. What has a louder notice of its own is said by that.
 pub(super) fn say_entry(entry: &Entry) {
     // Nor is a file that was read and wished for nothing new.
-    let idle = entry.actor == "file" && entry.before == entry.after && entry.notes.is_empty();
+    let idle =
+        entry.action == Action::File && entry.before == entry.after && entry.notes.is_empty();
     let louder = matches!(
         entry.action,
         Action::Reverse { .. }
@@ -26,7 +27,12 @@ pub(super) fn say_entry(entry: &Entry) {
     // A verification's words are its reason.
     let told = !matches!(entry.action, Action::Verification { .. });
     let reason = Some(entry.reason.as_str()).filter(|reason| told && !reason.is_empty());
-    tracing::info!(actor = entry.actor, reason, "{}", entry.said());
+    // What is different is told line by line, with the reload.
+    let said = match (&entry.action, entry.notes.first()) {
+        (Action::Reloaded, Some(hashes)) => format!("{} {hashes}", entry.sentence()),
+        _ => entry.said(),
+    };
+    tracing::info!(actor = entry.actor, reason, "{said}");
 }
 
 /// What a reload did, line by line, so that the log alone tells what ran when.

@@ -4,6 +4,7 @@
 
 use crate::config::Config;
 use crate::rollout::Rollout;
+use crate::split::{Scheme, Split};
 
 /// What to do where the file draws otherwise than the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +14,10 @@ pub enum Redraw {
     /// To take the file's, and to note it in the journal.
     Taken,
 }
+
+/// Nobody does yet.
+const NOBODY: &str =
+    "nobody changes side now, and every stage from here on draws others than before";
 
 /// The file draws tenants by something else than the state does.
 #[derive(Debug, thiserror::Error)]
@@ -28,36 +33,38 @@ pub(super) fn check(config: &Config, rollout: &Rollout, redraw: Redraw) -> Resul
     if redraw == Redraw::Taken {
         return Ok(());
     }
+    let split = rollout.split(&config.scheme);
     Err(Redrawn(format!(
         "{} draws by `{asked}`, and the state in {} by `{known}`: {}. Put `by`, `hash` and `salt` of \
          [split] back as they were, or start once with `switchback run --rehash`, which takes them \
          and notes it in the journal.",
         config.path.display(),
         config.state.dir.display(),
-        moved(rollout),
+        match moved(&split, &split) {
+            Some(who) => format!("{who} would change side"),
+            None => NOBODY.to_owned(),
+        },
     )))
 }
 
-/// Who would find another backend. Each is drawn anew and independently of before: of a
-/// share p on new, 1 - p leaves it, and of the rest p joins.
-fn moved(rollout: &Rollout) -> String {
-    let share = rollout.percentage().as_f64() / 100.0;
-    let moves = rollout.enabled() && !rollout.latched();
-    let moved = if moves {
-        2.0 * share * (1.0 - share)
-    } else {
-        0.0
+/// Who finds another backend by a reload, where it draws by something else.
+pub(super) fn redrawn(before: (&Scheme, &Split), after: (&Scheme, &Split)) -> Option<String> {
+    let nobody = || "nobody now, and every stage from here on draws others than before".to_owned();
+    (before.0 != after.0).then(|| moved(before.1, after.1).unwrap_or_else(nobody))
+}
+
+/// Who finds another backend; None: nobody. Each is drawn anew and independently of before:
+/// of a share p on new, 1 - q leaves it where q comes, and of the rest q joins.
+fn moved(before: &Split, after: &Split) -> Option<String> {
+    let share = |split: &Split| match split.enabled && !split.latched {
+        true => split.percentage.as_f64() / 100.0,
+        false => 0.0,
     };
-    if moved == 0.0 {
-        return "nobody changes side now, and every stage from here on draws others than before"
-            .to_owned();
-    }
+    let (was, is) = (share(before), share(after));
+    let moved = was * (1.0 - is) + is * (1.0 - was);
     // To a tenth, and 50, not 50.0.
     let moved = (moved * 1000.0).round() / 10.0;
-    format!(
-        "at {} about {moved} % of all would change side",
-        rollout.percentage()
-    )
+    (moved > 0.0).then(|| format!("at {} about {moved} % of all", after.percentage))
 }
 
 #[cfg(test)]
@@ -140,5 +147,24 @@ mod tests {
         let rollout = begun(25.0, None);
         assert!(check(&config("hash = \"java31\""), &rollout, Redraw::Refused).is_ok());
         assert!(check(&config(""), &Rollout::default(), Redraw::Refused).is_ok());
+    }
+
+    #[test]
+    fn a_reload_that_draws_otherwise_says_how_many_it_moves_whoever_they_are() {
+        let scheme = |split| config(split).scheme;
+        let (old, new) = (
+            scheme("hash = \"xxh3\"\nsalt = \"a\""),
+            scheme("hash = \"xxh3\"\nsalt = \"b\""),
+        );
+        let split = |share| begun(share, None).split(&old);
+        let told = |was, is| redrawn((&old, &split(was)), (&new, &split(is))).unwrap();
+        assert_eq!(told(25.0, 25.0), "at 25 % about 37.5 % of all");
+        assert_eq!(told(10.0, 50.0), "at 50 % about 50 % of all");
+        assert_eq!(told(50.0, 0.0), "at 0 % about 50 % of all");
+        for share in [0.0, 100.0] {
+            assert!(told(share, share).starts_with("nobody now"), "{share}");
+        }
+        let same = redrawn((&old, &split(25.0)), (&old, &split(50.0)));
+        assert_eq!(same, None, "a raise draws nobody anew");
     }
 }

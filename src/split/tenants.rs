@@ -125,6 +125,12 @@ impl Directory {
         self.keys.get(e164(key).as_ref()).map(AsRef::as_ref)
     }
 
+    /// The tenant whose key this is, where no tenant is called so itself.
+    pub fn whose(&self, key: &str) -> Option<&str> {
+        let tenant = self.tenant(key)?;
+        (!self.tenants().any(|name| name == key)).then_some(tenant)
+    }
+
     /// How many keys it lists.
     pub fn len(&self) -> usize {
         self.keys.len()

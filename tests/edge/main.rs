@@ -31,3 +31,4 @@ mod streams;
 mod certificates;
 mod http2;
 mod tls;
+mod tls_backends;

@@ -1,24 +1,25 @@
-//! A caller never pays: what new fails, legacy answers, in the same request.
+//! A caller never pays: what new fails, legacy answers, in the same request. Calls that are
+//! under way are in `rescue/midway.rs`, breakers and caps in `rescue/gates.rs`.
+
+mod gates;
+mod midway;
 
 use std::io::Write;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use switchback::breaker;
 use switchback::calls::rescue::Mode;
 use switchback::document::last_resort::LastResort;
-use switchback::gate::Cap;
 use switchback::measure::{CallEnd, Cause, Observation, Outcome, RescueResult, Rescued, Why};
-use switchback::model::{Backend, PerBackend, Protocol};
-use switchback::proxy::Routing;
-use switchback::proxy::settings::{Claim, Rescue, Settings};
-use switchback::split::{Because, Split};
+use switchback::model::{Backend, Protocol};
+use switchback::proxy::settings::{Rescue, Settings};
+use switchback::split::Because;
 
 use super::backend::{SOUND, after_request, nobody, recorder, reset};
 use super::http::{form, get, post, status, webhook};
-use super::lab::{Edge, split};
+use super::lab::Edge;
 
 const LEGACY: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: 38\r\n\r\n<Response><Say>legacy</Say></Response>";
 const AFTER: Duration = Duration::from_millis(200);
@@ -44,6 +45,15 @@ fn set(settings: &mut Settings, rescue: Rescue) {
 fn digits(call: &str) -> String {
     let body = form(call, "t") + "&Digits=1";
     post("/ivr", &body, "Connection: close\r\n")
+}
+
+/// Vapi asks who shall answer this call.
+fn assistant_request() -> String {
+    let body = r#"{"message":{"type":"assistant-request","call":{"id":"v-1"},"phoneNumber":{"number":"+12025550171"}}}"#;
+    format!(
+        "POST /ivr HTTP/1.1\r\nHost: v\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 fn says(text: &'static str) -> SocketAddr {
@@ -224,263 +234,6 @@ fn a_flaw_in_legacy_s_answer_replaces_nothing() {
 }
 
 #[test]
-fn midway_the_caller_is_sent_to_legacy_s_entry_once() {
-    let (legacy, received) = recorder(LEGACY);
-    let new = after_request(|mut stream, number| {
-        let text = if number == 0 {
-            SOUND
-        } else {
-            "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"
-        };
-        stream.write_all(text.as_bytes()).unwrap();
-    });
-    let edge = Edge::with(legacy, new, |settings| {
-        set(
-            settings,
-            Rescue {
-                entry: Some("/ivr/welcome".into()),
-                ..of(Mode::Every)
-            },
-        );
-    });
-    assert!(edge.raw(&webhook("CA1", "t")).ends_with("<Response/>"));
-    let answer = edge.raw(&digits("CA1"));
-    assert!(
-        answer.contains("<Redirect method=\"POST\">/ivr/welcome</Redirect>"),
-        "{answer}"
-    );
-    assert_eq!(backend_of(&edge, "CA1"), (Backend::Legacy, Because::Moved));
-    assert_eq!(
-        received.lock().unwrap().len(),
-        0,
-        "it comes when the caller does"
-    );
-    assert_eq!(rescues(&edge)[0].result, RescueResult::Moved);
-    assert!(
-        edge.raw(&digits("CA1")).contains("legacy"),
-        "from now on like any other"
-    );
-}
-
-#[test]
-fn midway_without_the_route_s_word_nobody_else_is_asked() {
-    let (legacy, received) = recorder(LEGACY);
-    let new = after_request(|mut stream, number| {
-        if number == 0 {
-            stream.write_all(SOUND.as_bytes()).unwrap();
-        }
-    });
-    let edge = edge(legacy, new, Mode::Start);
-    edge.voice("CA1", "t");
-    assert!(edge.raw(&digits("CA1")).contains("<Say"));
-    assert_eq!(received.lock().unwrap().len(), 0);
-    assert_eq!(backend_of(&edge, "CA1").0, Backend::New);
-}
-
-#[test]
-fn a_leg_s_whisper_gets_silence_and_an_event_its_failure() {
-    let (legacy, _) = recorder(LEGACY);
-    let edge = edge(legacy, nobody(), Mode::Every);
-    edge.begin("CA1", "t");
-    let leg = form("CA2", "t") + "&ParentCallSid=CA1";
-    let answer = edge.raw(&post("/ivr", &leg, "Connection: close\r\n"));
-    assert!(answer.contains("<Response></Response>"), "{answer}");
-    let event = form("CA1", "t") + "&CallbackSource=call-progress-events";
-    let answer = edge.raw(&post("/ivr", &event, "Connection: close\r\n"));
-    assert_eq!(status(&answer), 502, "the provider may deliver it again");
-}
-
-#[test]
-fn while_the_breaker_is_open_new_calls_begin_on_legacy_and_count_against_new() {
-    for mode in [Mode::Off, Mode::Start] {
-        let (legacy, _) = recorder(LEGACY);
-        let (new, asked) = recorder(SOUND);
-        let edge = edge(legacy, new, mode);
-        edge.voice("CA-old", "t");
-        let open = PerBackend {
-            legacy: breaker::State::Closed,
-            new: breaker::State::Open,
-        };
-        let before = edge.shared.routing.load_full();
-        edge.shared.routing.store(Arc::new(Routing {
-            breakers: open,
-            ..(*before).clone()
-        }));
-        assert!(edge.raw(&webhook("CA1", "t")).contains("legacy"));
-        let new = edge
-            .answered(3)
-            .into_iter()
-            .find(|one| one.backend == Backend::New && one.outcome != Outcome::Served)
-            .unwrap();
-        assert_eq!(new.outcome, Outcome::Failed(Cause::Breaker));
-        assert!(new.voice.is_some_and(|voice| voice.failed) && new.latency_us.is_none());
-        assert_eq!(
-            backend_of(&edge, "CA1"),
-            (Backend::Legacy, Because::Rescued)
-        );
-        assert_eq!(asked.lock().unwrap().len(), 1);
-        // Who is there already has nobody else.
-        assert!(edge.raw(&digits("CA-old")).ends_with("<Response/>"));
-    }
-}
-
-#[test]
-fn who_hangs_up_in_the_middle_of_a_rescue_gives_every_place_back() {
-    let edge = Edge::with(hangs(), hangs(), |settings| {
-        set(settings, of(Mode::Start));
-        settings.routes[0].timeout = Duration::from_secs(20);
-        for backend in Backend::ALL {
-            settings.backends[backend].cap = Some(Cap {
-                concurrency: 1,
-                queue: 0,
-                wait: Duration::ZERO,
-            });
-        }
-    });
-    let at_once = || {
-        let gates = &edge.shared.gates;
-        let both = Backend::ALL.map(|backend| gates[backend].counts().in_flight);
-        (both, gates.rescues().in_flight)
-    };
-    let mut waits: TcpStream = edge.connect();
-    waits.write_all(webhook("CA1", "t").as_bytes()).unwrap();
-    while at_once() != ([1, 1], 1) {
-        thread::sleep(Duration::from_millis(5));
-    }
-    drop(waits);
-    while at_once() != ([0, 0], 0) {
-        thread::sleep(Duration::from_millis(5));
-    }
-    let mut answered = edge.answered(2);
-    answered.sort_by_key(|one| one.backend == Backend::New);
-    let told: Vec<_> = answered.iter().map(|it| (it.backend, it.outcome)).collect();
-    let gone = Outcome::Failed(Cause::ClientGone);
-    assert_eq!(told, [(Backend::Legacy, gone), (Backend::New, gone)]);
-    assert_eq!(
-        backend_of(&edge, "CA1").0,
-        Backend::New,
-        "nobody else has it"
-    );
-}
-
-#[test]
-fn who_waited_in_vain_for_a_place_is_not_held_against_the_backend() {
-    let (legacy, _) = recorder(LEGACY);
-    let edge = Edge::with(legacy, hangs(), |settings| {
-        set(settings, of(Mode::Start));
-        settings.backends.new.cap = Some(Cap {
-            concurrency: 1,
-            queue: 10,
-            wait: Duration::from_secs(2),
-        });
-    });
-    // New has it until its time is over, legacy has answered it by then.
-    assert!(edge.raw(&webhook("CA1", "t")).contains("legacy"));
-    assert!(edge.raw(&webhook("CA2", "t")).contains("legacy"));
-    let answered = edge.answered(3);
-    let of_new = answered.iter().find(|one| one.backend == Backend::New);
-    assert_eq!(of_new.unwrap().outcome, Outcome::Failed(Cause::Full));
-    assert_eq!(rescues(&edge)[1].why, Why::Kept);
-}
-
-#[test]
-fn an_open_breaker_takes_neither_a_leg_nor_a_call_that_new_began_from_new() {
-    let (legacy, asked) = recorder(LEGACY);
-    let (new, _) = recorder(SOUND);
-    let edge = Edge::with(legacy, new, |settings| {
-        set(settings, of(Mode::Start));
-        settings.backends.new.claim = Some(Claim {
-            query: "by".into(),
-            value: "new".into(),
-        });
-    });
-    edge.voice("CA1", "t");
-    for state in [breaker::State::Open, breaker::State::HalfOpen] {
-        let before = edge.shared.routing.load_full();
-        edge.shared.routing.store(Arc::new(Routing {
-            breakers: PerBackend {
-                legacy: breaker::State::Closed,
-                new: state,
-            },
-            ..(*before).clone()
-        }));
-        // While another call tries new.
-        let _trial = edge.shared.gates[Backend::New].trial();
-        let leg = form(&format!("CA-leg-{state:?}"), "t") + "&ParentCallSid=CA1";
-        let answer = edge.raw(&post("/ivr", &leg, "Connection: close\r\n"));
-        assert!(answer.ends_with("<Response/>"), "{state:?} {answer}");
-        let own = form(&format!("CA-own-{state:?}"), "t");
-        let answer = edge.raw(&post("/ivr?by=new", &own, "Connection: close\r\n"));
-        assert!(answer.ends_with("<Response/>"), "{state:?} {answer}");
-    }
-    assert_eq!(asked.lock().unwrap().len(), 0, "legacy knows neither");
-}
-
-#[test]
-fn a_flip_answers_at_once_what_waits_for_new() {
-    let (legacy, _) = recorder(LEGACY);
-    let edge = Edge::with(legacy, hangs(), |settings| {
-        set(
-            settings,
-            Rescue {
-                after: Duration::from_secs(20),
-                ..of(Mode::Start)
-            },
-        );
-        settings.routes[0].timeout = Duration::from_secs(25);
-    });
-    let mut waits: TcpStream = edge.connect();
-    waits.write_all(webhook("CA1", "t").as_bytes()).unwrap();
-    while edge.placed().is_empty() {
-        thread::sleep(Duration::from_millis(5));
-    }
-    edge.latch();
-    edge.shared.flips.send_modify(|flips| *flips += 1);
-    assert!(super::http::read_all(&mut waits).contains("legacy"));
-    assert_eq!(rescues(&edge)[0].why, Why::Flip);
-}
-
-#[test]
-fn a_live_call_is_moved_when_the_step_back_says_so() {
-    for (moves_live, entry, moved) in [
-        (true, Some("/ivr/welcome"), true),
-        (false, Some("/ivr/welcome"), false),
-        (true, None, false),
-    ] {
-        let (legacy, _) = recorder(LEGACY);
-        let (new, _) = recorder(SOUND);
-        let edge = Edge::with(legacy, new, |settings| {
-            set(
-                settings,
-                Rescue {
-                    entry: entry.map(Into::into),
-                    ..of(Mode::Start)
-                },
-            );
-        });
-        edge.voice("CA1", "t");
-        let generation = edge.generation() + 1;
-        edge.publish(Split {
-            moves_live,
-            ..split(generation, true)
-        });
-        let leg = form("CA2", "t") + "&ParentCallSid=CA1";
-        let leg = edge.raw(&post("/ivr", &leg, "Connection: close\r\n"));
-        assert!(
-            leg.ends_with("<Response/>"),
-            "whoever is being connected hears nothing of it"
-        );
-        let answer = edge.raw(&digits("CA1"));
-        assert_eq!(answer.contains("<Redirect"), moved, "{answer}");
-        assert_eq!(backend_of(&edge, "CA1").0 == Backend::Legacy, moved);
-        assert!(
-            !edge.raw(&digits("CA1")).contains("<Redirect"),
-            "once a call"
-        );
-    }
-}
-
-#[test]
 fn what_a_document_plays_is_asked_of_the_other_backend_when_it_is_not_there() {
     const NOT_THERE: &str = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
     const AUDIO: &str =
@@ -508,12 +261,7 @@ fn what_an_application_says_itself_is_heard_and_counts_as_a_failure() {
         set(settings, of(Mode::Every));
         settings.routes[0].protocol = Protocol::Vapi;
     });
-    let body = r#"{"message":{"type":"assistant-request","call":{"id":"v-1"},"phoneNumber":{"number":"+12025550171"}}}"#;
-    let request = format!(
-        "POST /ivr HTTP/1.1\r\nHost: v\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
-    );
-    assert!(edge.raw(&request).contains("We are closed."));
+    assert!(edge.raw(&assistant_request()).contains("We are closed."));
     assert_eq!(asked.lock().unwrap().len(), 0);
     assert_eq!(edge.outcome(), Outcome::Failed(Cause::Document));
 }
@@ -525,11 +273,9 @@ fn an_assistant_request_is_rescued_with_legacy_s_assistant() {
         set(settings, of(Mode::Start));
         settings.routes[0].protocol = Protocol::Vapi;
     });
-    let body = r#"{"message":{"type":"assistant-request","call":{"id":"v-1"},"phoneNumber":{"number":"+12025550171"}}}"#;
-    let request = format!(
-        "POST /ivr HTTP/1.1\r\nHost: v\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
+    assert!(
+        edge.raw(&assistant_request())
+            .ends_with("{\"assistantId\":\"a-17\"}")
     );
-    assert!(edge.raw(&request).ends_with("{\"assistantId\":\"a-17\"}"));
     assert_eq!(rescues(&edge)[0].result, RescueResult::Served);
 }

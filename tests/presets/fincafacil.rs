@@ -7,6 +7,18 @@ use super::*;
 #[test]
 fn the_good_weeks_come_to_their_end_and_every_mode_begins_inside_a_window() {
     let outcome = good_weeks("fincafacil", 30.0);
+    let said: Vec<String> = (outcome.decisions.iter())
+        .filter(|it| it.entry.action == Action::Advance)
+        .map(|it| it.entry.sentence())
+        .collect();
+    assert_eq!(
+        said[0],
+        "Stage pilot begins; the share of new is 0 %, and 2 tenants picked by hand go there."
+    );
+    assert_eq!(
+        said.last().map(String::as_str),
+        Some("Stage open begins; the share of new is 100 %.")
+    );
     for stage in &outcome.stages {
         let at = jiff::Timestamp::from_millisecond(stage.wall.0).expect("a moment");
         let here = at.in_tz("America/Bogota").expect("a zone");
@@ -85,8 +97,8 @@ fn every_gate_keeps_its_stage_and_its_neighbour_passes() {
         "fincafacil",
         &[
             gate("pilot", "health_error_rate", What::Unhealthy(0.05), quiet),
-            gate("pilot", "critical_errors", What::CriticalErrors(120), quiet),
-            gate("pilot", "incidents", What::Incidents(120), quiet),
+            gate("pilot", "critical_errors", What::CriticalErrors(200), quiet),
+            gate("pilot", "incidents", What::Incidents(200), quiet),
             gate("open", "transactions", What::Transactions(0.4), quiet),
         ],
     );

@@ -151,7 +151,7 @@ fn every_gate_keeps_its_stage_and_its_neighbour_passes() {
                 What::Lasting(220.0),
                 What::Lasting(120.0),
             ),
-            gate("pilot", "critical_errors", What::CriticalErrors(120), quiet),
+            gate("pilot", "critical_errors", What::CriticalErrors(200), quiet),
             gate(
                 "expansion-10",
                 "error_rate",

@@ -4,9 +4,28 @@ use switchback::rehearsal::What;
 
 use super::*;
 
+// The play began at midnight in London, so its first stage, "day 1, 08:00", on a Monday at 20:00.
 #[test]
-fn the_good_days_come_to_their_end() {
-    good_weeks("ws4", 1000.0);
+fn the_good_days_come_to_their_end_by_the_timetable_of_the_first_lines() {
+    let outcome = good_weeks("ws4", 1000.0);
+    let moments: Vec<jiff::Zoned> = (outcome.stages.iter())
+        .map(|stage| {
+            let at = jiff::Timestamp::from_millisecond(stage.wall.0).expect("a moment");
+            at.in_tz("America/Mexico_City").expect("a zone")
+        })
+        .collect();
+    let first = moments[0].date();
+    let table: Vec<(i32, i8)> = (moments.iter())
+        .map(|at| {
+            let days = at.date().since(first).expect("a few days");
+            (days.get_days() + 1, at.hour())
+        })
+        .collect();
+    assert_eq!(
+        table,
+        [(1, 8), (1, 12), (1, 18), (2, 0), (3, 0), (4, 0)],
+        "{moments:?}"
+    );
 }
 
 #[test]

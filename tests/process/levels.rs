@@ -167,6 +167,11 @@ fn data_is_listed_restored_on_the_word_and_journalled() {
         "nothing was begun"
     );
 
+    let unknown = restore("nope", "CONFIRM");
+    assert_eq!(unknown.code, 1, "{}{}", unknown.out, unknown.err);
+    says(&unknown.err, &["no backup nope; it lists b-2, b-1"]);
+    assert_eq!(lab.get("/api/v1/restore").status(), 404, "nor by a slip");
+
     let well = restore("b-1", "CONFIRM");
     assert_eq!(well.code, 0, "{}{}", well.out, well.err);
     says(

@@ -32,6 +32,7 @@ mod proof;
 mod recording;
 mod reload;
 mod repeats;
+mod restarting;
 mod reversal;
 mod stopping;
 mod streams;

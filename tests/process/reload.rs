@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::http::{self, Link};
 use super::lab::{FAR, FORM, Lab, NEAR, form};
@@ -162,6 +162,107 @@ fn what_would_move_callers_is_refused_unless_forced() {
     assert!(explain(&lab).contains("100"), "a hundred buckets still");
     lab.order(&["reload", "--force"]);
     assert!(explain(&lab).contains("10000"), "{}", explain(&lab));
+}
+
+#[test]
+fn a_dry_run_ends_as_the_reload_would_and_says_how_many_it_moves() {
+    let mut lab = Lab::started(|_| {});
+    lab.rewrite(|file| file.scheme = "by = \"tenant\"\nhash = \"xxh3\"\nsalt = \"s\"");
+    let dry = lab.cli(&["reload", "--dry-run"]);
+    assert_eq!(dry.code, lab.cli(&["reload"]).code);
+    assert_eq!(dry.code, 78, "{}", dry.err);
+    let moves = "would move: at 50 % about 50 % of all\n";
+    assert!(dry.out.contains(moves), "nobody is listed: {}", dry.out);
+    let forced = lab.cli(&["reload", "--dry-run", "--force"]);
+    assert_eq!(forced.code, 0, "{}", forced.err);
+    assert!(forced.out.contains(moves), "{}", forced.out);
+    // What the state refuses to the file stops no reload, nor its dry run.
+    lab.rewrite(|file| {
+        file.scheme = "";
+        file.percentage = 60;
+    });
+    lab.order(&["rollback", "total", "--reason", "silence"]);
+    for args in [&["reload", "--dry-run"][..], &["reload"]] {
+        let said = lab.cli(args);
+        assert_eq!(said.code, 0, "{}", said.err);
+        assert!(said.out.contains("refused: "), "{}", said.out);
+    }
+}
+
+#[test]
+fn the_journal_says_who_reloaded_what_and_why() {
+    const SECRET: &str = "hunter2hunter2";
+    let mut lab = Lab::started(|_| {});
+    let told = |lab: &Lab| -> Vec<Value> {
+        let entries = lab.journal().into_iter();
+        entries
+            .filter(|entry| entry["action"] == "reloaded")
+            .collect()
+    };
+    lab.order(&["reload", "--reason", "nothing"]);
+    lab.next_look();
+    assert_eq!(told(&lab).len(), 0, "nothing changed");
+    let before = lab.status();
+    lab.write("token", &SECRET.repeat(3));
+    lab.rewrite(|file| {
+        file.own = "concurrency = 7";
+        file.listen = "token_secret = { file = \"token\" }";
+        file.sections = "[[alert]]\nname = \"crowd\"\nmeasure = \"concurrent_calls\"\n\
+            above = 9\nover = \"1m\"\n[[hook]]\non = \"reversal\"\nrun = [\"/bin/true\", \
+            \"hunter2hunter2\"]\n"
+            .to_owned();
+    });
+    lab.order(&["reload", "--dry-run"]);
+    assert_eq!(told(&lab).len(), 0, "a dry run changes nothing");
+    lab.order(&["reload", "--reason", "a cap, and a hook"]);
+    lab.until("it is on disk", || told(&lab).len() == 1);
+    let entry = told(&lab).remove(0);
+    assert_eq!(entry["actor"], "operator via cli");
+    assert_eq!(entry["reason"], "a cap, and a hook");
+    assert_eq!(entry["before"], entry["after"]);
+    let after = lab.status();
+    let hash = |status: &Value| status["config_hash"].as_str().unwrap().to_owned();
+    let hashes = format!("Configuration {} -> {}.", hash(&before), hash(&after));
+    assert_eq!(entry["notes"][0], hashes.as_str());
+    let notes = entry["notes"].to_string();
+    for part in [
+        "concurrency",
+        "rule `crowd` is new",
+        "`hook`",
+        "token_secret",
+    ] {
+        assert!(notes.contains(part), "{part} in {notes}");
+    }
+    assert!(!notes.contains(SECRET), "{notes}");
+
+    // What the file wishes for is ordered by whoever had it read.
+    lab.rewrite(|file| file.percentage = 30);
+    lab.hangup();
+    let is_file = |entry: &Value| entry["action"] == "file" && entry["actor"] == "SIGHUP";
+    lab.until("it is on disk", || lab.journal().iter().any(is_file));
+    let last = lab.journal().into_iter().rev().take(2).collect::<Vec<_>>();
+    let mut actions: Vec<_> = last.iter().map(|entry| entry["action"].clone()).collect();
+    actions.sort_by_key(Value::to_string);
+    assert_eq!(actions, ["file", "reloaded"]);
+    assert!(
+        last.iter().all(|entry| entry["actor"] == "SIGHUP"),
+        "{last:?}"
+    );
+
+    // A restart with the same file tells nothing, with another one that it is another.
+    let count = told(&lab).len();
+    assert_eq!(lab.stop().code(), Some(0));
+    lab.start();
+    assert_eq!(told(&lab).len(), count);
+    assert_eq!(lab.stop().code(), Some(0));
+    lab.rewrite(|file| file.own = "concurrency = 8");
+    lab.start();
+    lab.until("it is on disk", || told(&lab).len() == count + 1);
+    let story = lab.order(&["replay", lab.state().to_str().unwrap()]).out;
+    for part in [hashes.as_str(), "reloaded", "a cap, and a hook"] {
+        assert!(story.contains(part), "{part} in {story}");
+    }
+    assert_eq!(lab.metric("switchback_journal_matches_state"), Some(1.0));
 }
 
 #[test]

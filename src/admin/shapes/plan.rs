@@ -62,12 +62,17 @@ pub struct Forecast {
     pub rule: String,
     /// The share of calls on new that fail, 0 to 1.
     pub fault: f64,
-    /// Calls on new until it trips, in the mean; null: never.
+    /// Calls on new until it trips, in the mean; null: after more than `beyond_calls`, or,
+    /// where that is null as well, never. Of a tenant's row: calls of the one tenant.
     pub calls: Option<f64>,
-    /// Minutes until then.
+    /// Minutes until then; null of a tenant's row.
     pub minutes: Option<f64>,
     /// Callers who met the fault by then.
     pub callers: Option<f64>,
+    /// It can trip, but mostly not within so many calls.
+    pub beyond_calls: Option<f64>,
+    /// Nor within so many minutes; null of a tenant's row.
+    pub beyond_minutes: Option<f64>,
 }
 
 impl From<&engine::PlanStatus> for Plan {
@@ -109,6 +114,8 @@ impl From<&forecast::Forecast> for Forecast {
             calls: forecast.calls,
             minutes: forecast.minutes,
             callers: forecast.callers,
+            beyond_calls: forecast.beyond.map(|it| it.calls),
+            beyond_minutes: forecast.beyond.and_then(|it| it.minutes),
         }
     }
 }

@@ -1,11 +1,18 @@
 //! What scripts read: the names in the status.
 
+use std::time::Duration;
+
 use super::*;
 use crate::breaker::State;
-use crate::engine::{Condition, GuardStatus, HealthStatus};
+use crate::engine::{
+    BackendStatus, Condition, GuardStatus, HealthStatus, RuleStatus, Verification,
+};
 use crate::health;
 use crate::measure::RescueResult;
-use crate::rollout::{Step, Taken};
+use crate::model::{PerBackend, Wall};
+use crate::rollout::{List, Phase, Step, Taken};
+use crate::rules::{Action, Finding, Measure, Verdict};
+use crate::split::Live;
 
 #[tokio::test]
 async fn the_names_in_the_status_are_a_contract() {
@@ -129,7 +136,7 @@ async fn the_names_in_the_status_are_a_contract() {
         new[field] = value;
     }
     let expected = json!({
-        "phase": "rolled-back", "phase_since": "1970-01-01T00:00:00Z", "percentage": 25,
+        "phase": "rolled-back", "phase_since": null, "percentage": 25,
         "plan": null, "stopped": false,
         "enabled": false, "latched": true, "because": null, "durable": false, "former_percentage": null,
             "generation": 7,

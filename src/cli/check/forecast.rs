@@ -71,7 +71,8 @@ pub(super) fn lines(config: &Config) -> Vec<String> {
 fn drawn(stage: &Stage) -> Vec<String> {
     let mut lines = vec![format!("stage {}: {}", stage.name, stage.traffic)];
     let mut names: Vec<&str> = Vec::new();
-    for row in stage.rows.iter().filter(|row| row.calls.is_some()) {
+    let trips = |row: &&Forecast| row.calls.is_some() || row.beyond.is_some();
+    for row in stage.rows.iter().filter(trips) {
         if !names.contains(&row.rule.as_str()) {
             names.push(&row.rule);
         }
@@ -106,7 +107,9 @@ fn drawn(stage: &Stage) -> Vec<String> {
 /// tenant nobody knows how often that tenant calls.
 fn cell(row: &Forecast) -> String {
     let Some(calls) = row.calls else {
-        return "never".to_owned();
+        return row
+            .beyond
+            .map_or_else(|| "never".to_owned(), |beyond| beyond.short());
     };
     let lost = short(row.callers.unwrap_or(calls * row.fault));
     let calls = short(calls);
@@ -144,6 +147,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::rollout::forecast::Beyond;
 
     fn row(rule: &str, fault: f64, calls: Option<f64>) -> Forecast {
         Forecast {
@@ -152,6 +156,7 @@ mod tests {
             calls,
             minutes: calls.map(|calls| calls * 2.0),
             callers: calls.map(|calls| calls * fault),
+            beyond: None,
         }
     }
 
@@ -164,6 +169,13 @@ mod tests {
                 row("errors-10-5m", 1.0, Some(5.9)),
                 row("errors-10-5m", 0.3, Some(21.4)),
                 row("errors-10-5m", 0.1, None),
+                Forecast {
+                    beyond: Some(Beyond {
+                        calls: 72.0,
+                        minutes: Some(1440.0),
+                    }),
+                    ..row("seldom", 0.3, None)
+                },
                 row("slow", 1.0, Some(0.25)),
                 row("slow", 0.3, Some(100.0)),
                 row("slow", 0.1, Some(3000.0)),
@@ -179,6 +191,7 @@ mod tests {
 stage pilot: 5 % of 600 calls an hour: about 30 on new
    noticed by                       all fail                  30 % fail                    10 % fail                       5 % fail
    errors-10-5m   12 min, 5.9 calls, 5.9 lost  43 min, 21 calls, 6.4 lost                        never                          never
+   seldom  never  > 1 day  never  never
    slow             30 s, 0.2 calls, 0.2 lost  3.3 h, 100 calls, 30 lost  4.2 d, 3000 calls, 300 lost  42 d, 30000 calls, 1500 lost
    one tenant    6 calls of it, 6 lost  never  never  never";
         let lines = drawn(&stage);

@@ -303,7 +303,7 @@ impl Bench {
         let hour = self.wall.0.div_euclid(HOUR_MS);
         if hour != self.hour {
             self.hour = hour;
-            let closed = self.evidence.take_hour(self.wall, 0);
+            let closed = self.evidence.take_hour(self.now, self.wall, 0);
             closed.into_iter().for_each(|hour| self.history.take(hour));
         }
         // A recording knows tenants by their hash alone.

@@ -24,7 +24,8 @@ const LOOKS_LOST: u32 = 10;
 #[command(after_help = "\
 Without --backup it lists the backups there are, by the command that `[rollback.data] list` names. \
 With it, the `restore` command is run by the server, once the word CONFIRM was typed: data written \
-since that backup is lost. Order `rollback total` first, so that new writes nothing meanwhile.
+since that backup is lost. An id that is not in the list is refused. Order `rollback total` first, so \
+that new writes nothing meanwhile.
 
 The restore goes on if this command is interrupted; its output is kept in the state directory, and \
 `GET /api/v1/restore` tells how it is doing.

@@ -237,7 +237,10 @@ pub(super) fn fault(text: &str) -> Result<What, String> {
         "errors" => What::Errors(part(0.3)?),
         "documents" => What::Documents(part(0.3)?),
         "slow" => What::Slow(millis()?),
-        "down" if size.is_none() => What::Down,
+        "down" if size.is_some() => {
+            return Err("down takes no size: nothing is answered at all".to_owned());
+        }
+        "down" => What::Down,
         "crash-loop" => What::CrashLoop(long(1200)?, GONE),
         "abandonment" => What::Abandonment(part(0.4)?),
         "speech" => What::Speech(part(0.5)?),
@@ -317,6 +320,10 @@ mod tests {
         ] {
             assert!(fault(text).is_err(), "{text}");
         }
+        assert_eq!(
+            fault("down=3").unwrap_err(),
+            "down takes no size: nothing is answered at all"
+        );
         assert_eq!(when("1h 30m"), Ok(When::After(Duration::from_secs(5400))));
         let pilot = |after| Ok(When::Stage("pilot".to_owned(), after));
         assert_eq!(when("stage pilot"), pilot(Duration::ZERO));

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use super::ask;
 use super::sums::{self, RuleSum, Sum};
 use crate::config::Config;
-use crate::model::Wall;
+use crate::model::{Percentage, Wall};
 use crate::rehearsal::{Outcome, Scenario, Seen, Traffic, When};
 use crate::rollout::Action;
 use crate::rules::words::{lasting, many, span};
@@ -17,7 +17,13 @@ use crate::rules::words::{lasting, many, span};
 pub(super) fn lines(config: &Config, scenario: &Scenario, outcomes: &[Outcome]) -> Vec<String> {
     let plan = config.plan.as_deref();
     let zone = plan.map_or(TimeZone::UTC, |plan| plan.calendar.zone.clone());
-    let mut lines = vec![opening(scenario, outcomes.len())];
+    let mut first = opening(scenario, outcomes.len());
+    if outcomes.len() == 1
+        && let Some(zone) = plan.and_then(|_| zone.iana_name())
+    {
+        first.push_str(&format!("; times of {zone}"));
+    }
+    let mut lines = vec![first];
     lines.extend(scenario.faults.iter().map(|fault| {
         let whose = match fault.tenants.as_slice() {
             [] => String::new(),
@@ -136,8 +142,13 @@ fn ending(outcome: &Outcome) -> Vec<String> {
         lines.extend(outcome.stages.iter().map(|stage| {
             let lasted = stage.lasted.map_or_else(|| "runs".to_owned(), days);
             let share = stage.percentage.to_string();
+            // A share of nobody with calls all the same would read like a fault.
+            let whose = match stage.percentage == Percentage::ZERO && stage.calls > 0 {
+                true => "  (tenants picked by hand)",
+                false => "",
+            };
             format!(
-                "  {:<20} {share:>8}  {lasted:>12}  {:>12}",
+                "  {:<20} {share:>8}  {lasted:>12}  {:>12}{whose}",
                 stage.name, stage.calls
             )
         }));
@@ -265,14 +276,13 @@ mod tests {
     fn a_moment_is_told_by_the_day_of_the_play_in_the_plans_zone() {
         let zone = TimeZone::get("America/Bogota").unwrap();
         let clock = Clock {
-            start: crate::rehearsal::MONDAY,
+            start: crate::rehearsal::monday_in(&zone),
             zone: &zone,
         };
-        // Midnight in London is Sunday evening in Bogotá.
-        assert_eq!(clock.shown(Duration::ZERO), "day  1 Sun 19:00:00");
+        assert_eq!(clock.shown(Duration::ZERO), "day  1 Mon 00:00:00");
         assert_eq!(
-            clock.shown(Duration::from_secs(6 * 3600)),
-            "day  2 Mon 01:00:00"
+            clock.shown(Duration::from_secs(25 * 3600)),
+            "day  2 Tue 01:00:00"
         );
         assert_eq!(days(Duration::from_secs(7 * 86_400 + 7200)), "7 d 2 h");
         assert_eq!(days(Duration::from_secs(90)), "1 min 30 s");

@@ -187,12 +187,10 @@ fn rescues(rescues: &Rescues) -> Vec<String> {
 /// did: nothing was ever decided.
 fn moment(status: &Status) -> Option<String> {
     let read = |text: &str| text.parse::<jiff::Timestamp>().ok();
-    let Some(since) = read(&status.phase_since) else {
-        return Some(status.phase_since.clone());
+    let since = status.phase_since.as_ref()?;
+    let Some(since) = read(since) else {
+        return Some(since.clone());
     };
-    if since == jiff::Timestamp::UNIX_EPOCH {
-        return None;
-    }
     let ago = read(&status.at).map(|now| now.as_second() - since.as_second());
     Some(match ago.and_then(|ago| u64::try_from(ago).ok()) {
         Some(ago) => format!("{since:.0} ({} ago)", span(ago)),

@@ -1,11 +1,15 @@
-//! Plans that cannot be followed.
+//! Plans that cannot be followed; what is wrong with a stage in `plan/stages.rs`, with a
+//! gate in `plan/gates.rs`.
+
+mod gates;
+mod stages;
 
 use std::time::Duration;
 
 use super::{WELL, breaks_in, checked, told};
 use crate::model::Percentage;
 use crate::rollout::plan::{Advance, Volume};
-use crate::rules::{Action, Base, How, Measure, Priority, STAGE, Side};
+use crate::rules::Priority;
 
 /// What every case begins with: everything a plan can say.
 fn well() -> String {
@@ -98,97 +102,6 @@ fn everything_a_plan_can_say_is_read() {
 }
 
 #[test]
-fn a_gate_is_the_opposite_of_what_it_asks_for() {
-    let plan = checked(&well()).unwrap().config.plan.unwrap();
-    let gates: Vec<_> = plan.stages[0]
-        .gates
-        .iter()
-        .map(|gate| {
-            (
-                gate.name.as_str(),
-                gate.measure,
-                gate.side,
-                gate.threshold,
-                gate.over,
-            )
-        })
-        .collect();
-    let hours = |hours: u64| Duration::from_secs(hours * 3600);
-    assert_eq!(
-        gates,
-        [
-            (
-                "pilot/errors-below-1-1h",
-                Measure::ErrorRate,
-                Side::Above,
-                0.01,
-                hours(1)
-            ),
-            (
-                "pilot/critical-errors-below-1-3d",
-                Measure::CriticalErrors,
-                Side::Above,
-                1.0,
-                hours(72)
-            ),
-            (
-                "pilot/abandonment-below-1x-legacy-stage",
-                Measure::AbandonmentRate,
-                Side::Above,
-                1.0,
-                STAGE
-            ),
-            (
-                "pilot/speech-recognition-85-1d",
-                Measure::SpeechRecognitionRate,
-                Side::Below,
-                0.85,
-                hours(24)
-            ),
-        ]
-    );
-    let gates = &plan.stages[0].gates;
-    assert!(
-        gates
-            .iter()
-            .all(|gate| gate.action == Action::Gate && gate.early.is_none())
-    );
-    assert_eq!(gates[0].calls_min, 20);
-    let against = gates[2].against.unwrap();
-    assert_eq!((against.base, against.how), (Base::Legacy, How::Times));
-}
-
-#[test]
-fn a_gate_is_met_below_its_threshold_and_not_at_it() {
-    let met = |asked: &str, number: usize, value: f64| {
-        let text = well().replace("below = 1,", &format!("{asked},"));
-        let plan = checked(&text).unwrap().config.plan.unwrap();
-        !plan.stages[0].gates[number].is_beyond(value)
-    };
-    for (asked, value, is_met) in [
-        ("below = 1", 0.0, true),
-        ("below = 1", 1.0, false),
-        ("below = 3", 2.0, true),
-        ("below = 3", 3.0, false),
-        ("below = 2.5", 2.0, true),
-        ("below = 2.5", 3.0, false),
-        ("above = 2", 3.0, true),
-        ("above = 2", 2.0, false),
-    ] {
-        assert_eq!(met(asked, 1, value), is_met, "{asked}: {value}");
-    }
-    // error_rate below 1 %, speech_recognition_rate above 85 %.
-    for (number, value, is_met) in [
-        (0, 0.0099, true),
-        (0, 0.01, false),
-        (3, 0.86, true),
-        (3, 0.85, false),
-    ] {
-        assert_eq!(met("below = 1", number, value), is_met, "{number}: {value}");
-    }
-}
-
-#[test]
 fn what_stands_in_the_plan_is_read_or_refused() {
     wrong(
         "advance = \"auto\"",
@@ -275,186 +188,6 @@ fn a_plan_without_a_stage_is_none() {
 }
 
 #[test]
-fn a_stage_is_known_by_its_name_and_goes_toward_new() {
-    breaks_in(
-        &well().replace("stage = \"half\"\n", ""),
-        "name = \"half\"",
-        "name = \"pilot\" #2",
-        "name = \"pilot\" #2",
-        "two stages are named `pilot`",
-    );
-    wrong("name = \"half\"", "name = \"\"", "is empty");
-    let long = format!("name = \"{}\"", "n".repeat(41));
-    wrong("name = \"half\"", &long, "has at most 40");
-    wrong("percentage = 50", "percentage = 4", "falls from 5 % to 4 %");
-    wrong(
-        "percentage = 50",
-        "percentage = 50.5",
-        "whole percentages only",
-    );
-    wrong("percentage = 50", "percentage = 101", "from 0 to 100");
-    wrong(
-        "soak = \"7d\"",
-        "soak = \"7 days and a bit\"",
-        "is no duration",
-    );
-    wrong("soak = \"7d\"", "soak = \"400d\"", "from 0s to 366d");
-    wrong("volume = \"low\"", "volume = \"lo\"", "did you mean `low`?");
-    wrong("warm_up = \"10m\"", "warm_up = \"25h\"", "from 0s to 1d");
-    wrong(
-        "calls_min = 200",
-        "calls_min = -1",
-        "outside what is allowed",
-    );
-    wrong("alerts = [\"high\"]", "alerts = [\"hi\"]", "cannot be");
-    wrong("alerts = [\"high\"]", "alerts = []", "is an empty list");
-    wrong("approval = true", "approval = \"yes\"", "true or false");
-    wrong(
-        "approval = true",
-        "aproval = true",
-        "did you mean `approval`?",
-    );
-    wrong(
-        "approval = true",
-        "windows = []",
-        "it belongs to [plan], for all stages",
-    );
-    wrong("blind = \"watched by hand\"", "blind = \"\"", "is empty");
-}
-
-#[test]
-fn the_first_stage_needs_somebody_to_begin_with() {
-    let text = well().replace("percentage = 5\n", "percentage = 0\n");
-    assert_eq!(told(&text), [""; 0], "a tenant is picked by hand");
-    breaks_in(
-        &text,
-        "tenants = [\"clinica-norte\"]\n",
-        "",
-        "percentage = 0",
-        "nobody is on new in this stage",
-    );
-}
-
-#[test]
-fn days_and_hours_of_a_plan_go_together() {
-    wrong(
-        "not_before = \"day 1 12:00\"",
-        "not_before = \"day 0 12:00\"",
-        "write",
-    );
-    wrong(
-        "not_before = \"day 1 12:00\"",
-        "not_before = \"noon\"",
-        "write",
-    );
-    wrong(
-        "not_before = \"day 1 12:00\"",
-        "not_before = \"day 2 12:00\"",
-        "cannot wait for day 2",
-    );
-    wrong(
-        "not_before = \"day 9 08:00\"",
-        "not_before = \"day 1 11:59\"",
-        "lies before that of a stage before it",
-    );
-    wrong("hours = \"20:00-23:00\"", "hours = \"8-18\"", "write");
-    wrong(
-        "hours = \"20:00-23:00\"",
-        "hours = \"08:00-18:00\"",
-        "the stage could never begin",
-    );
-    // One minute of a window is enough.
-    assert_eq!(told(&well().replace("20:00-23:00", "03:59-05:00")), [""; 0]);
-    assert_ne!(told(&well().replace("20:00-23:00", "04:00-05:00")), [""; 0]);
-}
-
-#[test]
-fn a_gate_that_can_never_pass_is_refused() {
-    let errors = "{ measure = \"error_rate\", below = \"1%\", over = \"1h\" }";
-    for (gate, message) in [
-        (
-            "{ measure = \"error_rate\", below = \"0%\", over = \"1h\" }",
-            "can never be met",
-        ),
-        (
-            "{ measure = \"error_rate\", above = \"100%\", over = \"1h\" }",
-            "can never be met",
-        ),
-        (
-            "{ measure = \"complaints\", below = 0, over = \"1h\" }",
-            "can never be met",
-        ),
-        (
-            "{ measure = \"health_error_rate\", below = \"1%\", over = \"1h\" }",
-            "nobody asks new for its health",
-        ),
-        (
-            "{ measure = \"error_rate\", below = \"1%\", over = \"1h\", calls_min = 301 }",
-            "new gets about 300.0 calls in 1h, and it needs 301",
-        ),
-        (
-            "{ measure = \"response_time_mean\", below = \"10s\", over = \"1h\" }",
-            "can take this long",
-        ),
-        (
-            "{ measure = \"error_rate\", below = \"1%\", over = \"1h\", scope = \"tenant\" }",
-            "about the whole stage",
-        ),
-        (
-            "{ measure = \"error_rate\", below = \"1%\", over = \"1h\", hold_for = \"1h\" }",
-            "write a longer `over`",
-        ),
-        (
-            "{ measure = \"error_rate\", below = \"1%\" }",
-            "needs `over`",
-        ),
-        ("{ below = \"1%\", over = \"1h\" }", "needs `measure`"),
-        (
-            "{ measure = \"complaints\", below = \"1x legacy\", over = \"1h\" }",
-            "cannot be relative",
-        ),
-        ("\"an error_rate\"", "is no gate"),
-    ] {
-        wrong(errors, gate, message);
-    }
-    let again = errors.replace("{ measure", "{  measure");
-    let twice = format!("{errors},\n  {again}");
-    breaks_in(
-        &well(),
-        errors,
-        &twice,
-        &again,
-        "says the same as another gate",
-    );
-    let enough = errors.replace("over = \"1h\"", "over = \"1h\", calls_min = 300");
-    assert_eq!(told(&well().replace(errors, &enough)), [""; 0]);
-}
-
-#[test]
-fn a_stage_that_would_notice_nothing_is_refused() {
-    // Without its sequential test the row needs twenty calls in five minutes.
-    let text = well().replace(
-        "action = \"reverse\"",
-        "action = \"reverse\"\nearly = false",
-    );
-    assert_eq!(told(&text), [""; 0], "25 in five minutes are enough");
-    let thin = text.replace("calls_per_hour = 6000", "calls_per_hour = 480");
-    let lines = told(&thin);
-    assert!(
-        lines.iter().any(|line| line.contains("the stage is blind")),
-        "two in five minutes are not: {lines:?}"
-    );
-    let known = thin.replace("calls_min = 200", "blind = \"we listen in\"");
-    let lines = told(&known);
-    assert!(
-        !lines.iter().any(|line| line.contains("is blind")),
-        "{lines:?}"
-    );
-    let unsaid = thin.replace("calls_per_hour = 480\n", "");
-    assert_eq!(told(&unsaid), [""; 0], "nobody knows the traffic");
-}
-
-#[test]
 fn a_hook_of_a_stage_that_is_not_there_is_refused() {
     wrong(
         "stage = \"half\"",
@@ -532,20 +265,4 @@ fn what_needs_a_plan_says_so_without_one() {
         assert_eq!(lines.len(), 1, "{lines:?}");
         assert!(lines[0].contains(message), "{lines:?} says {message}");
     }
-}
-
-#[test]
-fn a_plan_by_hand_may_leave_the_soak_to_whoever_advances() {
-    let text = well()
-        .replace("advance = \"auto\"", "advance = \"manual\"")
-        .replace("approval = true\n", "")
-        .replace("soak = \"1h\"\n", "");
-    assert_eq!(told(&text), [""; 0]);
-    breaks_in(
-        &well(),
-        "soak = \"1h\"\n",
-        "",
-        "[[plan.stage]]\nname = \"half\"",
-        "needs `soak`",
-    );
 }

@@ -1,6 +1,6 @@
-//! Rows that say what no row can do.
+//! Rows that say what no row can do, and those that just can.
 
-use super::{breaks, line};
+use super::{WELL, breaks, checked, line, told};
 
 #[test]
 fn a_threshold_that_is_relative_to_nothing_says_how_it_is_written() {
@@ -68,5 +68,25 @@ fn a_span_that_nothing_remembers_is_refused() {
         "measure = \"memory_used\"\nabove = \"10%\"\nover = \"24h\"",
         "over",
         "memory_used is remembered for an hour",
+    );
+}
+
+#[test]
+fn early_tests_only_the_side_where_a_measure_is_bad() {
+    breaks(
+        "above = \"10%\"",
+        "below = \"10%\"\nearly = true",
+        "early",
+        "on the side where they are bad",
+    );
+    let loaded = checked(&WELL.replacen("above = \"10%\"", "below = \"10%\"", 1)).unwrap();
+    assert_eq!(loaded.config.rules[0].early, None, "and is off there");
+}
+
+#[test]
+fn a_response_time_row_just_under_the_timeout_is_taken() {
+    assert_eq!(
+        told(&WELL.replace("above = \"2s\"", "above = \"9999ms\"")),
+        [""; 0]
     );
 }

@@ -83,9 +83,6 @@ fn early(early: Option<Early>) -> String {
 pub(super) const fn priority(priority: Option<Priority>) -> &'static str {
     match priority {
         None => "none",
-        Some(Priority::Low) => "low",
-        Some(Priority::Medium) => "medium",
-        Some(Priority::High) => "high",
-        Some(Priority::Critical) => "critical",
+        Some(priority) => priority.name(),
     }
 }

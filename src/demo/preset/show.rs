@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::demo::Fault;
 use crate::demo::screen::{Tone, heading, told};
 use crate::engine::Status;
-use crate::model::Wall;
+use crate::model::{Percentage, Wall};
 use crate::rehearsal::{Counts, Observer, Outcome, Scenario, Seen, Trip};
 use crate::rollout::{Action, Entry};
 use crate::rules::words::{lasting, many};
@@ -113,8 +113,12 @@ impl Show {
                 || "was left running".to_owned(),
                 |lasted| format!("{:.1} days", lasted.as_secs_f64() / 86_400.0),
             );
+            let whose = match stage.percentage == Percentage::ZERO && stage.calls > 0 {
+                true => ", of tenants picked by hand",
+                false => "",
+            };
             say(format!(
-                "stage {} at {}: {lasted}, {} on new",
+                "stage {} at {}: {lasted}, {} on new{whose}",
                 stage.name,
                 stage.percentage,
                 many(stage.calls, "call")
@@ -261,7 +265,7 @@ impl Observer for Show {
 
     fn decided(&mut self, entry: &Entry, seen: Seen) {
         let tone = match &entry.action {
-            Action::Totals(_) | Action::File => return,
+            Action::Totals(_) | Action::File | Action::Reloaded => return,
             Action::Reverse { .. } | Action::StepBack { .. } | Action::DisableTenant { .. } => {
                 Tone::Bad
             }
@@ -274,7 +278,6 @@ impl Observer for Show {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Percentage;
 
     #[test]
     fn the_bar_is_as_long_as_the_share_of_new() {

@@ -84,6 +84,7 @@ impl World {
         let everybody = TENANTS.map(|tenant| (tenant.to_owned(), List::Enabled));
         let file = Wishes {
             scheme: None,
+            config: None,
             enabled: true,
             percentage: Percentage::FULL,
             tenants: everybody.into(),
@@ -111,6 +112,8 @@ impl World {
             (split, standing, stage, listed, wished, wishes.refused)
         };
         assert_eq!(known(&back), known(&self.engine.rollout));
+        let runs = self.engine.settings.config_hash.as_str();
+        assert_eq!(back.config(), Some(runs), "the journal knows the file");
         // Where a resume was recorded and overtaken, the journal begins to prove anew.
         let here = self.engine.rollout.proof().steps();
         let proven = back.proof().steps();
@@ -159,6 +162,17 @@ impl World {
                     self.everything_was_shown(entry);
                 }
                 self.note("complete");
+            }
+            Action::Reloaded => {
+                assert_eq!(entry.before, entry.after, "it moves nothing");
+                assert!(!entry.is_raise());
+                let behind = self.engine.pending.as_ref();
+                let number = |entry: &Entry| entry.stamp.sequence;
+                assert!(behind.is_none_or(|raise| number(&raise.entry) > number(entry)));
+                self.note(match entry.actor.as_str() {
+                    "SIGHUP" => "reloaded",
+                    _ => "found another configuration",
+                });
             }
             Action::StepBack { .. } => self.note("step-back"),
             Action::DisableTenant { .. } => self.note("disable-tenant"),

@@ -166,7 +166,7 @@ impl Shadow {
         }
         if before.percentage != after.percentage {
             let found = entry.action == Action::LatchedAtStart;
-            let known = ["plan", "file", "operator via cli"].contains(&actor);
+            let known = ["plan", "file", "SIGHUP", "operator via cli"].contains(&actor);
             assert!(known || by_rule.is_some() || found, "{entry:?}");
         }
         if actor == "plan" {

@@ -1,6 +1,8 @@
 //! What rows of the tables do to a plan: back one stage and held there, or one tenant to
 //! legacy and nobody else.
 
+use std::time::Duration;
+
 use super::super::{Effect, Engine, Notice, Severity};
 use crate::model::{TenantKey, Tick, Wall};
 use crate::rollout::{self, Command, Listed, Order, Waives};
@@ -8,6 +10,11 @@ use crate::rules::{Action, Finding, Rule, Verdict};
 
 /// How many tenants are taken off in one tick; the next come with the next.
 const TENANTS_A_TICK: usize = 16;
+
+/// From this share of the evidence that would trip it on, a row that reverses is near.
+const NEAR: f64 = 0.5;
+/// A step back waits no longer than this for such a row, however long its own span is.
+const WAIT_MOST: Duration = Duration::from_secs(1800);
 
 impl Engine {
     /// Back to the stage before, where a row that says so trips and there is anything to
@@ -19,8 +26,12 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) -> bool {
         let Some(row) = self.tripped(Action::StepBack) else {
+            self.stages.near = None;
             return false;
         };
+        if self.a_reversal_is_near(row, now) {
+            return false;
+        }
         let (rollout, on_new) = (&self.rollout, self.rollout.percentage().basis_points() > 0);
         if rollout.latched() || !rollout.enabled() || !on_new && rollout.stage().is_none() {
             return false;
@@ -29,8 +40,8 @@ impl Engine {
         else {
             return false;
         };
-        let (name, because) = (finding.rule.clone(), finding.because.clone());
-        let proof = rollout::Evidence::new(rule, finding, &self.settings.config_hash);
+        let proof = self.proof_of(rule, finding);
+        let (name, because) = (finding.rule.clone(), proof.because.clone());
         let to = self.stage_before(now);
         let order = Order {
             actor: format!("rule {name}"),
@@ -64,6 +75,21 @@ impl Engine {
             text,
         }));
         true
+    }
+
+    /// Is a row that reverses about to? A step back begins a new epoch, and the same fault
+    /// would then take one stage after the other, each time before the row that reverses
+    /// knows enough again. So it waits for that row: while that one is in doubt, and no
+    /// longer than half its own span, after the whole of which its evidence is forgotten.
+    fn a_reversal_is_near(&mut self, row: usize, now: Tick) -> bool {
+        let rows = self.settings.rules.iter().zip(&self.findings);
+        let near = rows
+            .filter(|(rule, _)| rule.action == Action::Reverse)
+            .filter(|(_, finding)| finding.withheld.is_none())
+            .any(|(_, finding)| finding.early.is_some_and(|level| level >= NEAR));
+        let span = self.settings.rules.get(row).map(|rule| rule.over);
+        let since = *self.stages.near.get_or_insert(now);
+        near && now.since(since) < span.map_or(WAIT_MOST, |span| WAIT_MOST.min(span / 2))
     }
 
     /// Each tenant that trips a row of its own goes to legacy, and nobody else.

@@ -9,7 +9,7 @@ use super::{AGAIN, Step, conflict, why_not};
 use crate::engine::steps::reply;
 use crate::model::{Percentage, Tick, Wall};
 use crate::rollout::plan::Advance;
-use crate::rollout::{Action, Command, Entry, Moment, Order, Waives};
+use crate::rollout::{Action, Command, Entry, Moment, Order, Phase, Snapshot, Waives};
 
 /// An answer that takes longer counts as a failure.
 const LATE: Duration = Duration::from_secs(3600);
@@ -27,6 +27,9 @@ const TOLD_MAX: usize = 64;
 pub(super) struct Hooks {
     waiting: Option<Waiting>,
     told: VecDeque<(u64, Moment)>,
+    /// Ways back that were told since the share or the latch changed last: at most one of
+    /// each kind. Who orders the same again tells nobody again.
+    since: Vec<Moment>,
     last: u64,
 }
 
@@ -73,6 +76,7 @@ impl Engine {
             id,
             moment: Moment::BeforeStage,
             stage: Some(stage.clone()),
+            tenant: None,
             percentage,
             reason: step.reason.clone(),
         }));
@@ -229,12 +233,21 @@ impl Engine {
     pub(in crate::engine) fn tell_outside(&mut self, entry: &Entry, effects: &mut Vec<Effect>) {
         let left = entry.before.stage.as_ref().map(|left| left.stage.clone());
         let entered = entry.after.stage.as_ref().map(|stage| stage.stage.clone());
+        let (before, after) = (&entry.before, &entry.after);
+        if before.latched != after.latched || before.percentage != after.percentage {
+            self.stages.hooks.since.clear();
+        }
         match entry.action {
-            Action::Reverse { .. } => self.tell(Moment::Reversal, left, entry, effects),
+            Action::Reverse { .. } => self.tell_back(Moment::Reversal, left, entry, effects),
             Action::RollbackTotal | Action::RollbackPartial | Action::StepBack { .. } => {
-                self.tell(Moment::Rollback, left, entry, effects);
+                self.tell_back(Moment::Rollback, left, entry, effects);
             }
-            Action::EmergencyStop => self.tell(Moment::EmergencyStop, left, entry, effects),
+            Action::RollbackTenant | Action::DisableTenant { .. }
+                if changes(&entry.before, &entry.after) =>
+            {
+                self.tell(Moment::RollbackTenant, left, entry, effects);
+            }
+            Action::EmergencyStop => self.tell_back(Moment::EmergencyStop, left, entry, effects),
             // A stage whose share was lowered and that is taken up again was not left.
             Action::Advance if left.is_some() && left != entered => {
                 self.tell(Moment::AfterStage, left, entry, effects);
@@ -244,6 +257,37 @@ impl Engine {
                 self.tell(Moment::Complete, left, entry, effects);
             }
             _ => {}
+        }
+    }
+
+    /// What a process before this one has told already, as far as the rollout shows: a
+    /// repeated order after a restart must not run `rollout undo` once more. A stop to
+    /// legacy does not show; a second page does less harm than none.
+    pub(in crate::engine) fn know_told(&mut self) {
+        let since = match (self.rollout.phase(), self.rollout.stopped()) {
+            (Phase::Reversed, _) => vec![Moment::Reversal],
+            (_, true) => vec![Moment::Rollback, Moment::EmergencyStop],
+            (_, false) => vec![Moment::Rollback],
+        };
+        self.stages.hooks.since = since;
+    }
+
+    /// Tells of a way back, unless it is ordered again and changes nothing: it was told, and
+    /// what it runs, a page or a `rollout undo`, is not to be done twice.
+    fn tell_back(
+        &mut self,
+        moment: Moment,
+        stage: Option<String>,
+        entry: &Entry,
+        effects: &mut Vec<Effect>,
+    ) {
+        let since = &mut self.stages.hooks.since;
+        let was_told = since.contains(&moment);
+        if !was_told {
+            since.push(moment);
+        }
+        if !was_told || changes(&entry.before, &entry.after) {
+            self.tell(moment, stage, entry, effects);
         }
     }
 
@@ -263,12 +307,20 @@ impl Engine {
             hooks.told.pop_front();
         }
         hooks.told.push_back((id, moment));
+        let tenant = entry.tenant().filter(|_| moment == Moment::RollbackTenant);
         effects.push(Effect::Hook(Hook {
             id,
             moment,
             stage,
+            tenant: tenant.map(str::to_owned),
             percentage: entry.after.percentage,
             reason: entry.because(),
         }));
     }
+}
+
+/// Does anybody's call go elsewhere by it, or is the plan elsewhere?
+fn changes(before: &Snapshot, after: &Snapshot) -> bool {
+    let what = |it: &Snapshot| (it.latched, it.stopped, it.percentage, it.moves_live);
+    what(before) != what(after) || before.tenants != after.tenants || before.stage != after.stage
 }

@@ -259,6 +259,10 @@ impl Engine {
     pub(super) fn in_words(&self, plan: &Plan, point: &Missing) -> String {
         let because = || self.rollout.because().unwrap_or("no reason is recorded");
         match point {
+            Missing::Latched if self.rollout.stopped() => format!(
+                "the emergency stop is in force ({}): `switchback resume --reason …`",
+                because()
+            ),
             Missing::Latched => format!(
                 "everything is latched to legacy ({}): `switchback resume --reason …`",
                 because()
@@ -274,15 +278,15 @@ impl Engine {
                     0 | 1 => "the state directory tells of no rollout",
                     _ => "nothing is on new, and only a person begins",
                 };
-                format!("waits for an operator's `switchback advance`: {why}")
+                format!("an operator's `switchback advance`: {why}")
             }
             Missing::Lowered(asked) => format!(
-                "waits for an operator's `switchback advance`: the share of new was set to {}, \
+                "an operator's `switchback advance`: the share of new was set to {}, \
                  the stage asks for {asked}",
                 self.rollout.percentage()
             ),
             Missing::Gone => format!(
-                "waits for an operator's `switchback advance`: stage {}, which runs, is not in \
+                "an operator's `switchback advance`: stage {}, which runs, is not in \
                  the plan any more",
                 self.rollout.stage().map_or("", |it| it.stage.as_str())
             ),
@@ -305,7 +309,7 @@ impl Engine {
             ),
             Missing::Blind(why) => format!("blind: {why}"),
             Missing::Closed(closed) => plan.calendar.told(closed),
-            Missing::Approval => "waits for an operator's advance (approval)".to_owned(),
+            Missing::Approval => "an operator's advance (approval)".to_owned(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::REPORT_IDS;
 use super::super::bench::mins;
 use super::*;
-use crate::engine::Severity;
+use crate::engine::{Reported, Severity};
 use crate::measure::{CallEnd, Cause, Checked, Found, Observation, Outcome, Placed, ReportKind};
 use crate::model::{Backend, PerBackend};
 use crate::rollout::Plan;
@@ -50,6 +50,44 @@ fn a_critical_error_reverses_at_the_next_tick_and_legacys_does_not() {
         bench.tick();
         assert_eq!(bench.engine.split().latched, latched, "{backend}");
     }
+}
+
+#[test]
+fn a_reversal_by_a_critical_error_says_what_the_error_was() {
+    let told = |backend, kind, message: String| {
+        let mut bench = Bench::at(5, ivr_texml());
+        bench.report(None, Backend::New, ReportKind::CriticalError);
+        for (backend, kind, message) in [
+            (
+                Backend::New,
+                ReportKind::CriticalError,
+                "charged +525512345678 twice".to_owned(),
+            ),
+            (backend, kind, message),
+        ] {
+            bench.handle(Event::Report(Reported {
+                id: None,
+                kind,
+                backend,
+                tenant: None,
+                message,
+            }));
+        }
+        bench.tick();
+        let reversal = entries(&bench.said).pop();
+        reversal.and_then(|entry| entry.evidence).unwrap().because
+    };
+    let last = "; the last said: charged +…78 twice";
+    // What legacy had, and what is no critical error, is another story.
+    for (backend, kind) in [
+        (Backend::Legacy, ReportKind::CriticalError),
+        (Backend::New, ReportKind::Complaint),
+    ] {
+        let because = told(backend, kind, "other".to_owned());
+        assert!(because.ends_with(last), "{because}");
+    }
+    let because = told(Backend::New, ReportKind::CriticalError, "ñ".repeat(300));
+    assert_eq!(because.matches('ñ').count(), 200);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::*;
 use crate::engine::{Notice, Severity};
 use crate::measure::{Observation, Outcome, Placed};
 use crate::model::Backend;
-use crate::rollout::{Action, Step};
+use crate::rollout::{Action, List, Listed, Step};
 use crate::split::tenants::Directory;
 
 /// Reversed a tick ago, with so many calls live on new.
@@ -368,9 +368,65 @@ fn a_tenant_that_the_directory_does_not_list_is_rolled_back_and_said_to_be_unkno
         unknown.contains("The directory does not list it"),
         "{unknown}"
     );
-    let key = told(&mut bench, back("+13125550100"));
-    assert!(key.contains("a key of tenant acme"), "{key}");
-    assert!(!key.contains("+13125550100"), "numbers are masked: {key}");
     let lists = &bench.engine.split().disabled_tenants;
-    assert_eq!(lists.len(), 3, "toward legacy nothing is refused");
+    assert_eq!(lists.len(), 2, "toward legacy nothing is refused");
+}
+
+// A tenant was rolled back by the number its callers dial. Nothing happened, and the answer
+// was a success.
+#[test]
+fn an_order_by_a_tenant_s_key_is_an_order_about_that_tenant() {
+    let pairs = [("+13125550100", "acme"), ("omni", "zeta"), ("x", "omni")];
+    let mut settings = settings(vec![]);
+    settings.directory = Some(Arc::new(Directory::from_pairs(pairs)));
+    let mut bench = Bench::on(settings, Rollout::default(), None);
+    bench.give(Command::Percentage(percent(10)));
+    bench.record_all();
+    let back = |id: &str| Command::Rollback(Level::Tenant(id.to_owned()), Live::Drain);
+    let list = |id: &str, list| Command::Tenant {
+        id: id.to_owned(),
+        list,
+    };
+    let key = "+1 (312) 555-0100";
+    for (command, listed) in [
+        (back(key), Some(Listed::RolledBack)),
+        (list(key, None), None),
+        (list(key, Some(List::Disabled)), Some(Listed::Disabled)),
+        (list(key, Some(List::Enabled)), Some(Listed::Enabled)),
+    ] {
+        let effects = bench.give(command.clone());
+        bench.record_all();
+        let entry = entries(&effects).pop().unwrap();
+        let said = entry.said();
+        assert!(said.starts_with("Tenant acme "), "{said}");
+        assert!(said.contains("00 is a key of tenant acme."), "{said}");
+        assert!(!said.contains("555"), "numbers are masked: {said}");
+        let rollout = &bench.engine.rollout;
+        assert_eq!(rollout.listed("acme"), listed, "{command:?}");
+        assert_eq!(rollout.all_listed().count(), usize::from(listed.is_some()));
+    }
+    let named = told(&mut bench, back("omni"));
+    assert!(named.starts_with("Tenant omni is rolled back"), "{named}");
+    assert!(
+        !named.contains("a key of"),
+        "a tenant's own name goes first: {named}"
+    );
+}
+
+#[test]
+fn what_was_listed_by_a_key_before_the_directory_knew_it_comes_off_by_it() {
+    let mut bench = Bench::on(settings(vec![]), Rollout::default(), None);
+    let key = "+13125550100";
+    bench.give(Command::Rollback(
+        Level::Tenant(key.to_owned()),
+        Live::Drain,
+    ));
+    let directory = Directory::from_pairs([(key, "acme")]);
+    bench.engine.settings.directory = Some(Arc::new(directory));
+    bench.give(Command::Tenant {
+        id: key.to_owned(),
+        list: None,
+    });
+    bench.record_all();
+    assert_eq!(bench.engine.rollout.listed(key), None);
 }

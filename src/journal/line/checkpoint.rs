@@ -17,6 +17,8 @@ pub(super) struct Kept {
     because: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     latched_since: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    judged_since: Option<String>,
     #[serde(default)]
     spent: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -50,6 +52,7 @@ impl From<&Checkpoint> for Kept {
             phase_since,
             because,
             latched_since,
+            judged_since,
             spent,
             proof,
             totals,
@@ -69,6 +72,7 @@ impl From<&Checkpoint> for Kept {
             phase_since: time(*phase_since),
             because: because.clone(),
             latched_since: latched_since.map(time),
+            judged_since: judged_since.map(time),
             spent: *spent,
             proof: proof.iter().map(took).collect(),
             hours: hours.iter().map(Added::from).collect(),
@@ -93,6 +97,7 @@ impl Kept {
             phase_since: moment(&self.phase_since)?,
             because: self.because,
             latched_since: self.latched_since.as_deref().map(moment).transpose()?,
+            judged_since: self.judged_since.as_deref().map(moment).transpose()?,
             spent: self.spent,
             proof,
             totals: Arc::new(Totals {

@@ -115,13 +115,18 @@ fn checkpoints() -> impl Strategy<Value = Checkpoint> {
     let follows = (words(), "[0-9a-f]{32}");
     let follows = follows.prop_map(|(file, checksum)| Follows { file, checksum });
     (
-        (moments(), option::of(words()), option::of(moments())),
+        (
+            moments(),
+            option::of(words()),
+            option::of(moments()),
+            option::of(moments()),
+        ),
         (any::<u64>(), vec(taken, 0..3), vec(hours(), 0..3)),
         (option::of(sums()), option::of(follows)),
     )
         .prop_map(
             |(
-                (phase_since, because, latched_since),
+                (phase_since, because, latched_since, judged_since),
                 (spent, proof, hours),
                 (baseline, follows),
             )| {
@@ -129,6 +134,7 @@ fn checkpoints() -> impl Strategy<Value = Checkpoint> {
                     phase_since,
                     because,
                     latched_since,
+                    judged_since,
                     spent,
                     proof,
                     totals: Arc::new(Totals {
@@ -156,6 +162,7 @@ fn actions() -> impl Strategy<Value = Action> {
         Action::Complete,
         Action::EmergencyStop,
         Action::File,
+        Action::Reloaded,
         Action::LatchedAtStart,
         Action::Other("dance".to_owned()),
     ];
@@ -192,13 +199,14 @@ fn evidence() -> impl Strategy<Value = Evidence> {
 fn wishes() -> impl Strategy<Value = Wishes> {
     let lists = select(vec![List::Enabled, List::Disabled]);
     let tenants = btree_map(words(), lists, 0..3);
-    let scheme = option::of(words());
-    (any::<bool>(), percentages(), tenants, scheme).prop_map(
-        |(enabled, percentage, tenants, scheme)| Wishes {
+    let noted = (option::of(words()), option::of(words()));
+    (any::<bool>(), percentages(), tenants, noted).prop_map(
+        |(enabled, percentage, tenants, (scheme, config))| Wishes {
             enabled,
             percentage,
             tenants,
             scheme,
+            config,
         },
     )
 }

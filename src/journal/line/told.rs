@@ -73,6 +73,8 @@ pub(super) struct Wished {
     tenants: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     scheme: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    config: Option<String>,
 }
 
 impl From<&Wishes> for Wished {
@@ -87,6 +89,7 @@ impl From<&Wishes> for Wished {
                 .map(|(id, list)| (id.clone(), name(*list)))
                 .collect(),
             scheme: wishes.scheme.clone(),
+            config: wishes.config.clone(),
         }
     }
 }
@@ -102,6 +105,7 @@ impl Wished {
             percentage: percentage(self.percentage)?,
             tenants,
             scheme: self.scheme,
+            config: self.config,
         })
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::*;
 use crate::journal::book::{SEGMENT_AGE_MS, SEGMENT_BYTES};
 use crate::measure::totals::Hour;
+use crate::rollout::Phase;
 
 const DAY_MS: i64 = 86_400_000;
 const START: i64 = 1_780_000_000_000;

@@ -8,12 +8,13 @@ use arc_swap::ArcSwap;
 
 use super::*;
 use crate::calls::rescue::Mode;
+use crate::clock;
 use crate::document::FlawSet;
 use crate::gate::Gates;
 use crate::measure::{Cause, Outcome};
 use crate::model::{Percentage, Protocol};
 use crate::proxy::Routing;
-use crate::proxy::pulse::Pulse;
+use crate::proxy::pulse::{Mishap, Pulse};
 use crate::proxy::settings::{Affinity, HostHeader, Rescue, Route, Settings, Upstream};
 use crate::split::tenants::{Source, Unlisted};
 use crate::split::token::TokenKey;

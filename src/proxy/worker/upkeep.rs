@@ -1,5 +1,6 @@
 //! What a worker does besides serving: it shows that it turns, closes connections to
-//! backends that nobody needs, and parks quiet ones of providers.
+//! backends that nobody needs, parks quiet ones of providers, and passes on that everything
+//! goes to legacy.
 
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
@@ -72,6 +73,14 @@ pub(super) async fn park(worker: Rc<Worker>) {
         for conn in worker.active.borrow().values() {
             conn.ask_to_park(quiet_since);
         }
+    }
+}
+
+/// Tells those who wait for new that everything goes to legacy.
+pub(super) async fn flip(worker: Rc<Worker>) {
+    let mut flips = worker.shared.flips.subscribe();
+    while flips.changed().await.is_ok() {
+        worker.flips.notify_waiters();
     }
 }
 

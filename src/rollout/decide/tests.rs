@@ -1,8 +1,10 @@
 //! Each order in each phase: granted, or refused with what helps.
 
 use super::*;
+use crate::rollout::RefusalKind;
+use crate::rollout::draft::REASON_CHARS;
 use crate::rollout::properties::{order, percent};
-use crate::rollout::{Evidence, Wishes};
+use crate::rollout::{Emergency, Evidence, Wishes};
 
 /// A rollout after these commands, all of which must be granted.
 fn after(commands: &[Command]) -> Rollout {
@@ -188,10 +190,9 @@ fn a_rollback_works_in_every_phase_and_never_raises() {
 }
 
 #[test]
-fn reversing_or_holding_twice_is_refused_and_changes_nothing() {
+fn reversing_twice_or_holding_what_is_latched_is_refused() {
     assert!(decide(&after(&[set(10), reverse()]), &reverse()).is_err());
     assert!(decide(&after(&[set(10), TOTAL]), &reverse()).is_err());
-    assert!(decide(&after(&[set(10), Command::Hold]), &Command::Hold).is_err());
     assert!(decide(&after(&[set(10), reverse()]), &Command::Hold).is_err());
 }
 
@@ -421,4 +422,55 @@ fn a_latch_that_is_only_found_moves_nothing() {
     let rollout = after(&[set(50), moving(Level::Partial(percent(10)))]);
     let found = rollout.latched_at_start("rolled-back: x", Wall(9)).unwrap();
     assert!(found.after.latched && !found.after.moves_live);
+}
+
+#[test]
+fn holding_twice_is_no_error_and_says_who_holds_it() {
+    let mut rollout = after(&[set(10), Command::Hold]);
+    let again = decide(&rollout, &Command::Hold).unwrap();
+    assert_eq!(again.before, again.after);
+    let said = again.said();
+    assert!(said.starts_with("Held already, at 10 %"), "{said}");
+    assert!(said.contains("It was held by operator"), "{said}");
+    let (since, because) = (rollout.phase_since(), rollout.because().map(str::to_owned));
+    rollout.apply(&again);
+    assert_eq!(
+        (rollout.phase(), rollout.phase_since()),
+        (Phase::Held, since)
+    );
+    assert_eq!(rollout.because(), because.as_deref());
+}
+
+// `rollback total` during a stop to the last resort said that calls go to legacy, while
+// callers heard the last resort.
+#[test]
+fn during_a_stop_to_the_last_resort_no_order_says_that_calls_go_to_legacy() {
+    let stop = Command::EmergencyStop(Emergency::LastResort);
+    let to_legacy = Command::EmergencyStop(Emergency::Legacy);
+    let disable = Command::Tenant {
+        id: "acme".to_owned(),
+        list: Some(List::Disabled),
+    };
+    let stopped = after(&[set(10), stop.clone()]);
+    for command in [TOTAL, stop.clone(), back("acme"), disable] {
+        let entry = decide(&stopped, &command).unwrap();
+        assert!(entry.after.stopped, "{command:?}");
+        let said = entry.said();
+        assert!(
+            said.contains("whoever calls anew still hears the last resort until"),
+            "{said}"
+        );
+        assert!(!said.contains("every new call goes to legacy"), "{said}");
+    }
+    for (from, command) in [(&stopped, to_legacy), (&after(&[set(10)]), TOTAL)] {
+        let said = decide(from, &command).unwrap().said();
+        assert!(said.contains("every new call goes to legacy"), "{said}");
+        assert!(!said.contains("last resort"), "{said}");
+    }
+    let first = decide(&after(&[set(10)]), &stop).unwrap().said();
+    assert!(first.contains("anew hears the last resort"), "{first}");
+    for refused in [Command::Hold, set(20)] {
+        let why = decide(&stopped, &refused).unwrap_err().why;
+        assert!(why.contains("the emergency stop is in force"), "{why}");
+    }
 }

@@ -10,6 +10,22 @@ use super::row::Row;
 use crate::measure::early::Suspicion;
 use crate::model::Tick;
 
+/// What comes of a row and a fault.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Found {
+    /// It trips, in the mean after so much.
+    Trips(Mean),
+    /// It can trip, and in most runs had not when nobody waited any longer.
+    Beyond {
+        /// So long was waited.
+        seconds: f64,
+        /// For so many calls.
+        calls: f64,
+    },
+    /// It cannot trip, false alarms aside.
+    Never,
+}
+
 /// What a row takes in the mean.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Mean {
@@ -20,7 +36,7 @@ pub(super) struct Mean {
 
 /// Good calls were heard for so long before the fault, in seconds.
 const BEFORE: f64 = 3600.0;
-/// Nobody waits longer, in seconds.
+/// Nobody waits longer, in seconds: what comes later is no more told than that it does.
 const HORIZON: f64 = 86_400.0;
 /// Nor for more calls.
 const CALLS_MOST: f64 = 20_000.0;
@@ -39,16 +55,15 @@ const SURE: f64 = 0.035;
 /// And no more than this many calls in all runs, so that no row takes long.
 const CALLS_OF_ALL: f64 = 150_000.0;
 
-/// How long the row takes in the mean where `rate` calls a second reach new. None where
-/// most runs end without its tripping.
-pub(super) fn mean(row: &Row, rate: f64) -> Option<Mean> {
+/// How long the row takes in the mean where `rate` calls a second reach new.
+pub(super) fn found(row: &Row, rate: f64) -> Found {
     if !rate.is_finite() || rate <= 0.0 {
-        return None;
+        return Found::Never;
     }
     let rate = rate.min(RATE_MOST);
     let window = window(row, rate);
     if row.early.is_none() && matches!(window, Window::Never) {
-        return None;
+        return Found::Never;
     }
     let mut dice = Dice::new(0x5EED_CA11);
     let (mut sum, mut squares) = (Mean::default(), 0.0);
@@ -71,17 +86,26 @@ pub(super) fn mean(row: &Row, rate: f64) -> Option<Mean> {
         }
     }
     if trips * 2 < runs {
-        return None;
+        let seconds = horizon(rate);
+        return Found::Beyond {
+            seconds,
+            calls: seconds * rate,
+        };
     }
     // What was waited for in vain counts as well: all waiting, by how often it ended.
     let of = f64::from(trips);
     // Of the calls that the row hears later, those that begin meanwhile meet the fault.
     let unheard = row.lag * rate;
-    Some(Mean {
+    Found::Trips(Mean {
         seconds: sum.seconds / of + row.lag,
         calls: sum.calls / of + unheard,
         callers: sum.callers / of + unheard * row.fault,
     })
+}
+
+/// So many seconds are waited at so many calls a second.
+fn horizon(rate: f64) -> f64 {
+    HORIZON.min(CALLS_MOST / rate)
 }
 
 /// What becomes of the window.
@@ -181,7 +205,7 @@ impl<'a> Run<'a> {
     }
 
     fn play(mut self) -> Played {
-        let mut last = HORIZON.min(CALLS_MOST / self.rate);
+        let mut last = horizon(self.rate);
         if let Window::After(after) = self.window {
             last = last.max(after);
         }

@@ -1,11 +1,15 @@
-//! Stages, steps back and stops in each state, as the fold sees them.
+//! Stages as the fold sees them: the phase, the share, the days, and what is said. What
+//! leads toward legacy is in `tests/toward_legacy.rs`, whom a stage lists in `tests/listed.rs`.
+
+mod listed;
+mod toward_legacy;
 
 use std::time::Duration;
 
 use super::*;
 use crate::rollout::plan::{Advance, Volume};
 use crate::rollout::properties::{order, percent};
-use crate::rollout::{Command, Level, List, Refusal};
+use crate::rollout::{Command, Level, Refusal};
 
 fn decide(rollout: &Rollout, command: Command) -> Result<Entry, Refusal> {
     rollout.decide_in(&order(command), Some(&plan()), Wall(5000))
@@ -203,183 +207,6 @@ fn no_stage_begins_and_none_is_completed_while_held_or_latched() {
 }
 
 #[test]
-fn a_step_toward_legacy_is_refused_in_no_state_and_never_raises() {
-    let states = [
-        vec![],
-        vec![set(50)],
-        vec![enter(1)],
-        vec![enter(2), Command::Hold],
-        vec![enter(3), Command::Complete],
-        vec![enter(2), TOTAL],
-        vec![enter(2), LAST_RESORT],
-        vec![enter(2), back(Some(1))],
-    ];
-    for commands in states {
-        let rollout = after(&commands);
-        for step in [
-            back(Some(1)),
-            back(None),
-            disable("acme"),
-            STOP,
-            LAST_RESORT,
-        ] {
-            let entry = decide(&rollout, step.clone())
-                .unwrap_or_else(|no| panic!("{step:?} after {commands:?}: {no}"));
-            assert!(!entry.is_raise(), "{step:?} after {commands:?}");
-            // Asked twice, it is recorded twice and stays.
-            let mut once = rollout.clone();
-            once.apply(&entry);
-            let again = decide(&once, step.clone()).expect("asked twice");
-            assert_eq!(again.before.phase, again.after.phase, "{step:?}");
-            assert_eq!(again.before.percentage, again.after.percentage);
-            assert_eq!(again.before.stopped, again.after.stopped);
-            assert!(!again.is_raise());
-        }
-    }
-}
-
-#[test]
-fn while_latched_a_step_back_unlatches_nothing() {
-    let mut rollout = after(&[enter(2), TOTAL]);
-    let entry = decide(&rollout, back(Some(1))).unwrap();
-    assert!(entry.said().contains("stays latched"), "{}", entry.said());
-    rollout.apply(&entry);
-    assert!(rollout.latched() && rollout.phase() == Phase::RolledBack);
-}
-
-#[test]
-fn an_emergency_stop_latches_and_only_a_resume_lets_anybody_through() {
-    let rollout = after(&[enter(2), LAST_RESORT]);
-    assert!(rollout.stopped() && rollout.latched() && !rollout.enabled());
-    let generation = rollout.generation();
-    for (then, stopped) in [
-        (TOTAL, true),
-        (LAST_RESORT, true),
-        // Whoever orders legacy now wants callers to hear legacy.
-        (STOP, false),
-        (resume(None), false),
-    ] {
-        let mut rollout = rollout.clone();
-        let entry = decide(&rollout, then.clone()).unwrap();
-        rollout.apply(&entry);
-        assert_eq!(rollout.stopped(), stopped, "{then:?}");
-        assert_eq!(rollout.latched(), then != resume(None), "{then:?}");
-        assert_eq!(rollout.generation() > generation, !stopped, "{then:?}");
-    }
-    let resumed = after(&[enter(2), LAST_RESORT, resume(Some(25))]);
-    assert!(resumed.enabled() && resumed.phase() == Phase::Soaking);
-}
-
-#[test]
-fn an_emergency_stop_whose_record_is_lost_is_found_in_the_latch_file() {
-    let reverse = Command::Reverse {
-        rule: "errors".to_owned(),
-        live: Live::Drain,
-    };
-    for before in [after(&[enter(2)]), after(&[enter(2), reverse])] {
-        for (stop, stopped) in [(LAST_RESORT, true), (STOP, false), (TOTAL, false)] {
-            let lost = decide(&before, stop).unwrap();
-            let found = before.latched_at_start(&lost.latch_reason(), Wall(9));
-            assert_eq!(found.is_some(), stopped || !before.latched());
-            let mut rollout = before.clone();
-            found.iter().for_each(|entry| rollout.apply(entry));
-            assert_eq!((rollout.latched(), rollout.stopped()), (true, stopped));
-            assert_eq!(rollout.phase() == Phase::RolledBack, found.is_some());
-            assert_eq!(rollout.former(), after(&[enter(2), TOTAL]).former());
-            let again = rollout.latched_at_start(&lost.latch_reason(), Wall(10));
-            assert_eq!(again, None);
-        }
-    }
-}
-
-#[test]
-fn a_stage_lists_only_whom_nobody_else_has_listed() {
-    let person = |id: &str, list| Command::Tenant {
-        id: id.to_owned(),
-        list: Some(list),
-    };
-    let mut rollout = after(&[
-        person("on", List::Enabled),
-        person("off", List::Disabled),
-        disable("broken"),
-    ]);
-    let all = ["on", "off", "broken", "free"].map(|id| (id, Some(Listed::Picked)));
-    let entry = decide(&rollout, Command::Enter(entering(1, &all))).unwrap();
-    rollout.apply(&entry);
-    for (id, listed) in [
-        ("on", Listed::Enabled),
-        ("off", Listed::Disabled),
-        ("broken", Listed::RolledBack),
-        ("free", Listed::Picked),
-    ] {
-        assert_eq!(rollout.listed(id), Some(listed), "{id}");
-    }
-}
-
-#[test]
-fn a_stage_that_begins_takes_nobody_back_and_a_step_back_takes_nobody_along() {
-    let picks = [
-        ("acme", Some(Listed::Picked)),
-        ("heavy", Some(Listed::Later)),
-    ];
-    let mut rollout = after(&[Command::Enter(entering(1, &picks))]);
-    let next = [("acme", None), ("heavy", None)];
-    let entry = decide(&rollout, Command::Enter(entering(2, &next))).unwrap();
-    rollout.apply(&entry);
-    assert_eq!(rollout.listed("acme"), Some(Listed::Picked));
-    assert_eq!(rollout.listed("heavy"), None, "let go");
-    let back = Command::StepBack {
-        rule: "errors".to_owned(),
-        to: Some(entering(
-            1,
-            &[("acme", None), ("heavy", Some(Listed::Later))],
-        )),
-    };
-    let entry = decide(&rollout, back).unwrap();
-    rollout.apply(&entry);
-    assert_eq!(rollout.listed("acme"), None, "its stage was left");
-    assert_eq!(rollout.listed("heavy"), Some(Listed::Later));
-    let further = Command::StepBack {
-        rule: "errors".to_owned(),
-        to: Some(entering(1, &[("heavy", None)])),
-    };
-    let entry = decide(&rollout, further).unwrap();
-    rollout.apply(&entry);
-    assert_eq!(rollout.listed("heavy"), Some(Listed::Later), "no raise");
-}
-
-#[test]
-fn a_resume_undoes_what_later_stages_had_listed() {
-    let second = [
-        ("acme", Some(Listed::Picked)),
-        ("zeta", Some(Listed::Picked)),
-        ("heavy", Some(Listed::Later)),
-    ];
-    let latched = after(&[Command::Enter(entering(2, &second)), TOTAL]);
-    for (share, kept) in [
-        (None, vec![]),
-        (Some(3), vec![]),
-        (
-            Some(5),
-            vec![("acme", Listed::Picked), ("heavy", Listed::Later)],
-        ),
-        (
-            Some(25),
-            vec![
-                ("acme", Listed::Picked),
-                ("heavy", Listed::Later),
-                ("zeta", Listed::Picked),
-            ],
-        ),
-    ] {
-        let mut rollout = latched.clone();
-        let entry = decide(&rollout, resume(share)).unwrap();
-        rollout.apply(&entry);
-        assert_eq!(rollout.all_listed().collect::<Vec<_>>(), kept, "{share:?}");
-    }
-}
-
-#[test]
 fn day_one_stays_while_the_plan_goes_on_and_comes_anew_when_it_begins_anew() {
     let at = |rollout: &mut Rollout, command, at| {
         let entry = rollout.decide_in(&order(command), Some(&plan()), Wall(at));
@@ -458,39 +285,6 @@ fn each_entry_is_one_sentence_an_operator_understands() {
         let said = decide(&rollout, command).unwrap().said();
         assert!(said.contains(says), "{said}");
     }
-}
-
-#[test]
-fn what_a_stage_listed_the_file_may_make_its_own_and_not_undo() {
-    let file = |tenants: &[(&str, List)]| crate::rollout::Wishes {
-        scheme: None,
-        enabled: true,
-        percentage: percent(0),
-        tenants: tenants
-            .iter()
-            .map(|(id, list)| ((*id).to_owned(), *list))
-            .collect(),
-    };
-    let load = |rollout: &mut Rollout, tenants: &[(&str, List)]| {
-        for entry in rollout.wishes(&file(tenants), true, Wall(0)).entries {
-            assert!(!entry.is_raise(), "{entry:?}");
-            rollout.apply(&entry);
-        }
-    };
-    let mut rollout = Rollout::default();
-    load(&mut rollout, &[]);
-    let picks = [
-        ("acme", Some(Listed::Picked)),
-        ("heavy", Some(Listed::Later)),
-    ];
-    let entry = decide(&rollout, Command::Enter(entering(1, &picks))).unwrap();
-    rollout.apply(&entry);
-    load(
-        &mut rollout,
-        &[("acme", List::Enabled), ("heavy", List::Disabled)],
-    );
-    assert_eq!(rollout.listed("acme"), Some(Listed::Enabled));
-    assert_eq!(rollout.listed("heavy"), Some(Listed::Disabled));
 }
 
 #[test]

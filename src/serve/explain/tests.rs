@@ -1,7 +1,8 @@
 use super::*;
 use crate::measure::{Cause, RescueResult, Why};
-use crate::rollout::Order;
+use crate::rollout::{Command, Level, List, Order, Waives};
 use crate::serve::memory::tests::{answered, placed, rescued, status};
+use crate::split::Live;
 
 const CALL: CallKey = CallKey(0xfeed);
 
@@ -66,10 +67,10 @@ fn a_tenant_is_explained_from_configuration_and_journal_alone() {
     let config = config(0);
     let mut rollout = Rollout::default();
     let order = Order {
-        waives: crate::rollout::Waives::default(),
+        waives: Waives::default(),
         actor: "operator".to_owned(),
         reason: "a test".to_owned(),
-        command: crate::rollout::Command::Percentage(crate::model::Percentage::FULL),
+        command: Command::Percentage(crate::model::Percentage::FULL),
     };
     let entry = rollout.decide(&order, Wall(1000)).unwrap();
     rollout.apply(&entry);
@@ -104,4 +105,57 @@ fn a_tenant_that_is_a_number_is_named_masked() {
         assert_eq!(told["tenant"], named);
         assert!(!told.to_string().contains("1234"), "{told}");
     }
+}
+
+// It said `disabled` of a tenant that a row had rolled back at night, and nobody had
+// disabled it.
+#[test]
+fn a_listed_tenant_is_told_by_whom_and_since_when() {
+    let mut rollout = Rollout::default();
+    let mut entries = Vec::new();
+    let mut give = |actor: &str, command: Command, at: i64| {
+        let order = Order {
+            waives: Waives::default(),
+            actor: actor.to_owned(),
+            reason: "their menu is wrong for +14155550142".to_owned(),
+            command,
+        };
+        let entry = rollout
+            .decide(&order, Wall(1_795_000_000_000 + at))
+            .unwrap();
+        rollout.apply(&entry);
+        entries.push(entry);
+        (entries.clone(), rollout.clone())
+    };
+    let row = Command::DisableTenant {
+        rule: "errors".to_owned(),
+        id: "acme".to_owned(),
+        live: Live::Drain,
+    };
+    let enable = Command::Tenant {
+        id: "zeta".to_owned(),
+        list: Some(List::Enabled),
+    };
+    give("rule errors", row, 0);
+    give("operator via cli", enable, 1000);
+    // Once more, which changes nothing.
+    let back = Command::Rollback(Level::Tenant("acme".to_owned()), Live::Drain);
+    let (entries, rollout) = give("ana", back, 2000);
+    let told =
+        |id: &str, entries: &[Entry]| offline(id, &config(50), entries, None)["listed"].take();
+    assert_eq!(
+        told("acme", &entries),
+        "rolled back at 2026-11-18T11:06:40Z by rule errors: their menu is wrong for +…42"
+    );
+    let zeta = told("zeta", &entries);
+    assert!(
+        zeta.as_str()
+            .unwrap()
+            .starts_with("enabled at 2026-11-18T11:06:41Z by operator")
+    );
+    assert_eq!(told("omni", &entries), Value::Null);
+    // What a checkpoint tells is how, and no more.
+    let kept = [rollout.checkpoint(Wall(1_795_000_009_000))];
+    let said = told("acme", &kept);
+    assert_eq!(said, "rolled back, before the journal that is kept begins");
 }

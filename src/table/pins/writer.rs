@@ -4,8 +4,9 @@
 //! and counted, and the next write is the whole table, which tells
 //! everything the lost batches would have told.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -188,7 +189,7 @@ impl Store {
 
     fn rewrite(&self, epoch: Epoch) -> io::Result<(File, usize)> {
         let beside = self.path.with_extension("new");
-        let mut out = BufWriter::new(File::create(&beside)?);
+        let mut out = BufWriter::new(private(&beside)?);
         out.write_all(&header(self.table.seed))?;
         let mut records = 0;
         let mut bytes = Vec::with_capacity(SIZE);
@@ -216,6 +217,21 @@ impl Store {
             "Pins could not be written; a restart now would place calls in progress anew. Free the disk."
         );
     }
+}
+
+/// An empty file that nobody else may read: who is on which side, and which calls there are,
+/// is no other user's business. One that was left behind is not written into, as it may be
+/// open to all.
+fn private(path: &Path) -> io::Result<File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
 }
 
 #[cfg(test)]

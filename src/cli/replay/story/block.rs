@@ -47,7 +47,10 @@ pub(super) fn block(entry: &Entry, zone: &TimeZone) -> String {
         saw(evidence, &entry.reason, &mut block);
     }
     for note in &entry.notes {
-        block.line("note", &mask_numbers(note));
+        // They were masked when they were made, and a hash or an address is no number.
+        let made = entry.action == Action::Reloaded;
+        let note = if made { note } else { &mask_numbers(note) };
+        block.line("note", note);
     }
     block.text.push('\n');
     block.text

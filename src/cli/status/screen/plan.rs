@@ -5,6 +5,7 @@ use anstyle::Style;
 
 use super::{BOLD, DIM, GREEN, INDENT, WIDTH, YELLOW, beside, count, cut, paint, span, wrapped};
 use crate::admin::shapes::{Forecast, Plan, Status};
+use crate::rollout::forecast::Beyond;
 
 /// Cells of the bar that shows how far a soak is.
 const BAR: u64 = 20;
@@ -144,6 +145,16 @@ fn noticed(forecast: &[Forecast]) -> Vec<String> {
                     .unwrap_or(std::cmp::Ordering::Equal)
             })
     };
+    // All rows are played as far.
+    let beyond = |fault: f64| {
+        let mut rows = forecast.iter().filter(|it| it.fault == fault);
+        rows.find_map(|it| {
+            it.beyond_minutes.map(|minutes| Beyond {
+                calls: it.beyond_calls.unwrap_or_default(),
+                minutes: Some(minutes),
+            })
+        })
+    };
     faults
         .into_iter()
         .map(|fault| {
@@ -155,7 +166,10 @@ fn noticed(forecast: &[Forecast]) -> Vec<String> {
                     span(whole(minutes * 60.0)),
                     it.rule
                 ),
-                _ => format!("{share} % failing never"),
+                _ => match beyond(fault) {
+                    Some(beyond) => format!("{share} % failing not within {}", beyond.said()),
+                    None => format!("{share} % failing never"),
+                },
             }
         })
         .collect()
@@ -217,6 +231,14 @@ mod tests {
                         calls: Some(5.2),
                         minutes: Some(2.5),
                         callers: Some(5.2),
+                        ..Forecast::default()
+                    },
+                    Forecast {
+                        rule: "errors-10-5m".to_owned(),
+                        fault: 0.3,
+                        beyond_calls: Some(72.0),
+                        beyond_minutes: Some(1440.0),
+                        ..Forecast::default()
                     },
                     Forecast {
                         rule: "errors-10-5m".to_owned(),
@@ -240,8 +262,8 @@ mod tests {
                 "soak         [##########----------] 3 d 12 h of 7 d, 1,120 of 20 calls",
                 "next         stage all (100 %) waits for",
                 "             - soak: 3 d 12 h of 7 d",
-                "notices      100 % failing after 6 calls, 2 min 30 s (errors-10-5m); 5 % failing",
-                "             never",
+                "notices      100 % failing after 6 calls, 2 min 30 s (errors-10-5m); 30 %",
+                "             failing not within a day; 5 % failing never",
             ]
         );
     }

@@ -30,7 +30,7 @@ fn rule(name: &str, verdict: &str) -> Rule {
 fn soaking() -> Status {
     Status {
         phase: "soaking".to_owned(),
-        phase_since: "2026-11-20T08:00:00.25Z".to_owned(),
+        phase_since: Some("2026-11-20T08:00:00.25Z".to_owned()),
         at: "2026-11-20T08:01:05.5Z".to_owned(),
         percentage: 12.5,
         enabled: true,
@@ -93,7 +93,7 @@ fn soaking() -> Status {
 fn a_rollout_that_never_began_is_idle_since_no_time() {
     let status = Status {
         phase: "idle".to_owned(),
-        phase_since: "1970-01-01T00:00:00Z".to_owned(),
+        phase_since: None,
         ..soaking()
     };
     let lines = screen(&status, Room::default());

@@ -121,6 +121,77 @@ fn a_reversal_goes_before_a_step_back() {
     assert!(shown.soaked < mins(1));
 }
 
+/// One row goes back a stage at 2 %, one reverses at 5 %, each by its sequential test.
+fn two_rows() -> Vec<Rule> {
+    let early = |alone| {
+        let false_alarm = 100_000.0;
+        Some(rules::Early { false_alarm, alone })
+    };
+    let back = Rule {
+        threshold: 0.02,
+        early: early(true),
+        ..row("back", rules::Action::StepBack)
+    };
+    let errors = Rule {
+        calls_min: 200,
+        early: early(false),
+        ..row("errors", rules::Action::Reverse)
+    };
+    vec![back, errors]
+}
+
+/// Calls fail, one a tick, until the row that goes back a stage trips.
+fn failing_until_it_trips(bench: &mut Bench) {
+    for _ in 0..20 {
+        bench.calls(0, 1);
+        bench.tick();
+        if bench.engine.findings[0].verdict == Verdict::Trip {
+            return;
+        }
+    }
+    panic!("20 calls failed and nothing tripped");
+}
+
+#[test]
+fn a_step_back_waits_for_a_reversal_that_is_near() {
+    let mut bench = in_ten(two_rows());
+    failing_until_it_trips(&mut bench);
+    assert_eq!(stands(&bench), (Some("ten"), Phase::Soaking, percent(10)));
+    for _ in 0..3 {
+        bench.calls(0, 1);
+        bench.tick();
+    }
+    assert_eq!(bench.reversals(), ["errors"]);
+    let stepped = |entry: &Entry| matches!(entry.action, Action::StepBack { .. });
+    assert!(!entries(&bench.said).iter().any(stepped));
+}
+
+#[test]
+fn a_step_back_waits_no_longer_than_half_its_span_and_for_no_row_in_less_doubt() {
+    let mut bench = in_ten(two_rows());
+    failing_until_it_trips(&mut bench);
+    bench.wait(Duration::from_secs(149));
+    bench.tick();
+    assert_eq!(stands(&bench).0, Some("ten"));
+    bench.wait(Duration::from_secs(1));
+    bench.tick();
+    assert_eq!(stands(&bench), (Some("pilot"), Phase::Held, percent(5)));
+    assert_eq!(bench.reversals(), [""; 0]);
+
+    // One call in ten fails: the row at 5 % is not half as sure when that at 2 % is.
+    let mut bench = in_ten(two_rows());
+    for _ in 0..40 {
+        bench.calls(9, 1);
+        bench.tick();
+        if stands(&bench).0 == Some("pilot") {
+            break;
+        }
+        let tripped = bench.engine.findings[0].verdict == Verdict::Trip;
+        assert!(!tripped, "it tripped and did not act at once");
+    }
+    assert_eq!(stands(&bench).0, Some("pilot"));
+}
+
 /// What a row with a tenant's scope found, as if just judged.
 fn found(name: &str, tenants: &[&str]) -> Finding {
     Finding {
@@ -219,7 +290,7 @@ fn an_emergency_stop_is_taken_in_every_phase_and_twice() {
             let mut bench = make();
             seen.push(bench.engine.rollout.phase());
             bench.engine.settings.hooks = vec![Moment::EmergencyStop];
-            for _ in 0..2 {
+            for again in [false, true] {
                 let effects = give(&mut bench, Command::EmergencyStop(to));
                 let split = bench.engine.split();
                 assert!(split.latched && split.stopped == stopped && !split.enabled);
@@ -231,7 +302,7 @@ fn an_emergency_stop_is_taken_in_every_phase_and_twice() {
                     Effect::Hook(hook) => hook.moment == Moment::EmergencyStop,
                     _ => false,
                 });
-                assert!(told && called, "{effects:?}");
+                assert!(told && called != again, "again {again}: {effects:?}");
             }
             give(&mut bench, Command::Resume { percentage: None });
             let split = bench.engine.split();

@@ -23,6 +23,21 @@ fn restarted(dir: &Path) -> (Table, Loaded) {
     (table, loaded)
 }
 
+// The other state files were 0600, and this one was open to whoever has an account.
+#[test]
+fn the_pins_are_readable_by_nobody_else() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    // Left behind by a process that was killed while it wrote.
+    let left = dir.path().join(FILE).with_extension("new");
+    fs::write(&left, "half").unwrap();
+    fs::set_permissions(&left, fs::Permissions::from_mode(0o644)).unwrap();
+    open(dir.path(), &Arc::new(table(1000))).close();
+    let file = fs::metadata(dir.path().join(FILE)).unwrap();
+    assert_eq!(file.permissions().mode() & 0o777, 0o600);
+    assert!(!left.exists());
+}
+
 #[test]
 fn after_a_restart_a_call_comes_back_to_its_backend() {
     let dir = tempfile::tempdir().unwrap();
